@@ -135,7 +135,7 @@ async function* sourceFiles(folder: string): AsyncGenerator<string> {
   }
 }
 
-/** The parts of `deno info --json` that are read here. */
+/** The parts of `deno info --json` that the test reads. */
 interface Info {
   readonly modules: readonly {
     readonly specifier: string;
@@ -148,7 +148,7 @@ interface Info {
   }[];
 }
 
-/** The graph of main.ts and of every file in src, also of those that nothing imports. */
+/** Returns the import graph of main.ts and of every file in src, including files that nothing imports. */
 async function importGraph(): Promise<ImportGraph> {
   const files = [];
   for await (const file of sourceFiles("src")) files.push(file);
@@ -182,7 +182,7 @@ function localPath(specifier: string): string {
 }
 
 async function denoInfo(entry: string): Promise<Info> {
-  // The unit task may run "deno" by name only; `deno test -A` may run this very executable.
+  // The Deno that runs this test, which need not be the one on the PATH.
   const output = await new Deno.Command(Deno.execPath(), {
     args: ["info", "--json", ...TEST_FLAGS, entry],
     env: { NO_COLOR: "1" },

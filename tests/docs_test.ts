@@ -13,7 +13,7 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.stat(new URL(path, ROOT)).then(() => true, () => false);
 }
 
-/** Blocks of code in a language. */
+/** Returns the blocks of code in a language. */
 function blocks(text: string, language: string): string[] {
   return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(([, code]) => code!);
 }

@@ -7,7 +7,7 @@ import { TEST_FLAGS } from "./support/from_source.ts";
 const ROOT = decodeURI(new URL("..", import.meta.url).pathname);
 const SOON = 30;
 
-/** Starts an example with the permissions that it needs and no others. */
+/** Starts an example with only the permissions that it needs. */
 function start(name: string, permissions: readonly string[], ...args: string[]): Job {
   const flags = ["--no-prompt", "--no-check", ...TEST_FLAGS, ...permissions];
   return new Job([Deno.execPath(), "run", ...flags, `${ROOT}examples/${name}.ts`, ...args], {

@@ -6,7 +6,7 @@ import { isDialable, kindOf, networkOf } from "../../src/base/networks.ts";
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 const v4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
-/** IPv6 addresses with many zeros in them. */
+/** IPv6 addresses with many zeros. */
 const v6 = fc.array(fc.constantFrom(0, 0, 0, 1, 0xff, 0x10), { minLength: 16, maxLength: 16 }).map((bytes) =>
   Uint8Array.from(bytes)
 );

@@ -4,7 +4,7 @@ import { FairShare, type ShareClaim } from "../../src/base/fair_share.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
-/** Somebody who wants so much a second at most, and what it is given. */
+/** A claimant that wants at most `wants` bytes per second, and the bytes that it got. */
 interface Drinker {
   readonly claim: ShareClaim;
   readonly wants: number;
@@ -12,7 +12,7 @@ interface Drinker {
   got: number;
 }
 
-/** Lets them drink for some seconds, served as often as the share says; `each` is told of every moment. */
+/** Serves claimants for some time, as often as the share says; `each` is called every millisecond. */
 function drink(
   share: FairShare,
   drinkers: readonly Drinker[],
@@ -47,18 +47,18 @@ function drink(
   }
 }
 
-/** Sees to it that what some are given is never more than what flows in and is kept, from any moment to any other. */
+/** Asserts that in no interval do claimants get more than the rate of the interval plus the burst. */
 class Meter {
   readonly #drinkers: readonly Drinker[];
   readonly #rate: number;
   readonly #most: number;
-  /** The lowest point of what was given less what flowed in is where the worst interval begins. */
+  /** Lowest value so far of bytes given minus bytes due: the worst interval begins there. */
   #lowest = 0;
 
   constructor(drinkers: readonly Drinker[], { rate, least }: { readonly rate: number; readonly least: number }) {
     this.#drinkers = drinkers;
     this.#rate = rate;
-    // What is given in parts counts when all of it is there, so an interval may have the parts of the one before.
+    // An amount given in parts counts when it is complete, so an interval may include parts of the interval before.
     this.#most = 0.4 * rate + drinkers.length * Math.max(least, rate / 10) + 1e-3;
   }
 
@@ -70,7 +70,7 @@ class Meter {
   }
 }
 
-/** Those of each party with what they want; `caps`: what each may have. */
+/** Returns the claimants of each party by their wants; `caps` are the rates of the parties. */
 function drinkersOf(
   share: FairShare,
   parties: readonly (readonly number[])[],
@@ -82,7 +82,7 @@ function drinkersOf(
   });
 }
 
-/** What is right: the amount in equal parts, what one doesn't need for the others. */
+/** Returns the max-min fair shares: equal parts, where unneeded amounts go to the others. */
 function maxMin(amount: number, needs: readonly number[]): number[] {
   const order = needs.map((need, i) => ({ need, i })).sort((a, b) => a.need - b.need);
   const given = new Array<number>(needs.length).fill(0);
@@ -137,7 +137,7 @@ Deno.test("FairShare is fair: equal parts for parties and in them, and what one 
   );
 });
 
-/** Parties, each with a rate of its own or none, and a rate for all or none; where nobody has one nothing is limited. */
+/** Parties, each with or without a rate of its own, and a rate for all or none. Without any rate nothing is limited. */
 const capped = fc.record({
   parties: fc.array(
     fc.record({
@@ -180,7 +180,7 @@ Deno.test("FairShare is fair to parties with rates of their own: what one may no
       drink(share, drinkers, { milliseconds: 1000 * SECONDS, least: 1 });
       const needs = parties.map(({ wants, cap }) => Math.min(cap, wants.reduce((sum, one) => sum + one, 0)));
       const right = maxMin(rate, needs).flatMap((amount, i) => maxMin(amount, wants[i]!));
-      const portion = (rate < Infinity ? rate : 50_000) / 10; // each may have had its next one already
+      const portion = (rate < Infinity ? rate : 50_000) / 10; // each claimant may have its next portion already
       drinkers.forEach(({ got }, i) => {
         const what = `${i} of ${JSON.stringify(parties)} at ${rate}`;
         assertAlmostEquals(got / SECONDS, right[i]!, 0.08 * right[i]! + portion / SECONDS, what);

@@ -25,7 +25,7 @@ Deno.test("IpRanges.has() finds both ends of a range, and neither neighbour", ()
 Deno.test("IpRanges.has() says what looking at every range says, whatever their order and however they overlap", () => {
   const small = fc.integer({ min: 0, max: 60 });
   const pairs = fc.array(fc.tuple(small, small), { maxLength: 12 });
-  // Around where the highest bit of a word turns, so that a sign would show.
+  // Addresses around a change of the highest bit of a word, which reveal signed arithmetic.
   const base4 = 0x7fffffe0;
   const base6 = (0x7fffffffn << 96n) + (0xffffffffn << 64n) + (0x7fffffffn << 32n) + 0xffffffe0n;
   fc.assert(fc.property(pairs, (all) => {

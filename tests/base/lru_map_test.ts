@@ -7,7 +7,7 @@ Deno.test("LruMap replaces the entry that was set least recently", () => {
   for (const [value, key] of ["a", "b", "c"].entries()) map.set(key, value);
   map.set("a", 9);
   assertEquals(map.peek("b"), 1);
-  map.set("d", 3); // reading b did not save it
+  map.set("d", 3); // reading b did not keep it
   assertEquals(map.keys(), ["c", "a", "d"]);
   assertEquals(map.values(), [2, 9, 3]);
   assertEquals([map.has("b"), map.peek("b"), map.size], [false, undefined, 3]);

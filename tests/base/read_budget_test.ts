@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type BudgetedRead, ReadBudget } from "../../src/base/read_budget.ts";
 
-/** A reading that goes on when it is told to. */
+/** A read that waits until the test lets it continue. */
 function gate(): { readonly wait: () => Promise<void>; readonly open: () => void } {
   let { promise, resolve } = Promise.withResolvers<void>();
   return {

@@ -9,7 +9,7 @@ function turn(seconds: readonly number[], failures: readonly string[] = []): Tur
   return { leechers, failures, seederCpu: [0.25, 0.5] };
 }
 
-/** Cells of a table, row by row, without its header. */
+/** Returns the cells of a table, row by row, without its header. */
 function cellsOf(table: string): string[][] {
   return table.split("\n").slice(2).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
 }

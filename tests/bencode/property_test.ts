@@ -14,7 +14,7 @@ import {
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
-/** A structure that two equal values share: bytes as hex, dictionaries as sorted entries. */
+/** A structure in which equal values are equal: bytes as hex, dictionaries as sorted entries. */
 type Model = string | bigint | { list: Model[] } | { dict: [string, Model][] };
 
 const bytes = fc.uint8Array({ maxLength: 12 });
@@ -60,7 +60,7 @@ function sorted(value: Model): Model {
   };
 }
 
-/** Decodes and looks at everything. */
+/** Decodes and reads every value. */
 function explore(input: Uint8Array, strict: boolean): void {
   try {
     const value = decode(input, { strict });

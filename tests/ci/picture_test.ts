@@ -4,7 +4,7 @@ import { parseArgs } from "../../.ci/picture.ts";
 
 const ESC = "\x1b[";
 
-/** Text, first colour and ground of each run. */
+/** Returns column, text, colour and background of each run. */
 function seen(text: string): (string | number | null)[][] {
   return readScreen(text).flat().map(({ column, text, look }) => [column, text, look.color, look.background]);
 }

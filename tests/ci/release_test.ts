@@ -44,7 +44,7 @@ Deno.test("release: this checkout agrees with itself, and compileArgs() has the 
 });
 
 Deno.test("deno.json names no package and no lock file, and each task names its own and whose certificates to trust", async () => {
-  // `deno task` would fetch them all by itself, before any variable of the task counts.
+  // Otherwise `deno task` would fetch every package before the task's variables take effect.
   const { imports, lock, importMap, tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   assertEquals([imports, lock, importMap], [undefined, false, "./imports.json"]);
   for (const [name, { command }] of Object.entries(tasks as Record<string, { command: string }>)) {
@@ -65,7 +65,7 @@ Deno.test("deno.lock has what the program needs and nothing else, with the versi
   const [own, all] = [await read("deno.lock"), await read("tests/deno.lock")];
   for (const [name, version] of Object.entries(own.specifiers)) assertEquals(all.specifiers[name], version, name);
   for (const [name, { integrity }] of Object.entries(own.npm)) assertEquals(all.npm[name]?.integrity, integrity, name);
-  // Each package is a download, and for each that is named itself there is a list of versions.
+  // Each package is a download, and each package named directly also needs a list of versions.
   const downloads = Object.keys(own.npm).length + Object.keys(own.specifiers).length;
   assert(downloads <= 25, `${downloads} downloads before anything is seen of the program`);
 });
@@ -127,6 +127,6 @@ Deno.test("release: zip() has an index that leads to every file", async () => {
     at += 46 + length;
   }
   assertEquals(at, end);
-  // That of "free", as other programs compute it.
+  // CRC-32 of "free", as other programs compute it.
   assertEquals(view.getUint32(view.getUint32(end + 16, true) + 16, true), 0x4d2ec1c8);
 });

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { World } from "./fake_engine.ts";
 
-/** Commands and options as their help shows them. */
+/** Returns the help of a command, which shows its commands and options. */
 async function helpOf(...command: string[]): Promise<string> {
   const world = new World();
   assertEquals(await world.run(...command, "--help"), 0);

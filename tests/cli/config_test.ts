@@ -8,7 +8,7 @@ import { assertClean, World } from "./fake_engine.ts";
 
 const PATH = "/home/test/.config/shoal/config.toml";
 
-/** Adds a torrent with a config file there; gives what session and torrent were made with. */
+/** Adds a torrent with a config file, and returns the options of the session and the torrent. */
 async function settings(config: string, ...args: string[]) {
   const world = new World();
   world.config = config;
@@ -21,7 +21,7 @@ async function settings(config: string, ...args: string[]) {
   return { session: world.session.options!, torrent: torrent!.options, stderr: world.terminal.stderr.text };
 }
 
-/** Runs with a config file that must be refused; gives the error line without its head. */
+/** Runs with a config file that must be refused, and returns the error line without its prefix. */
 async function refusal(config: World["config"], ...args: string[]): Promise<string> {
   const world = new World();
   world.config = config;

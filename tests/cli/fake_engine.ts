@@ -1,5 +1,5 @@
 /**
- * Sessions and a platform for tests of the commands: everything happens when the test says so.
+ * Sessions and a platform for tests of the commands, driven by the test.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { FakeTerminal, type FakeTerminalOptions } from "../ui/fake_terminal.ts";
 import { torrentSnapshot } from "../ui/snapshots.ts";
 
-/** A torrent that a file named `NAME.torrent` holds. */
+/** Returns the torrent in the file `NAME.torrent`. */
 export function metaOf(name: string): Metainfo {
   return {
     infoHash: new InfoHash(new Uint8Array(20).fill(name.charCodeAt(0))),
@@ -54,58 +54,57 @@ export class FakeTorrent implements TorrentLike {
   state: Partial<TorrentSnapshot> = {};
   stopped = false;
   paused = false;
-  /** Completes it. */
+  /** Completes the torrent. */
   finish!: () => void;
-  /** Breaks it. */
+  /** Fails the torrent. */
   fail!: (error: unknown) => void;
 
   readonly wantedFiles = [0, 2];
-  /** Nothing can be read in the test. */
+  /** Always throws: there is no data. */
   readonly open = (): never => {
     throw new ShoalError("usage", { what: "cannot read", why: "there is no data here" });
   };
 
-  /** @param meta What it holds. @param options How it was added. */
+  /**
+   * @param meta Metadata of the torrent.
+   * @param options Options that the torrent was added with.
+   */
   constructor(readonly meta: Metainfo, readonly options: AddOptions) {
     this.metadata = Promise.resolve(meta);
     this.finished = new Promise((resolve, reject) => {
       this.finish = resolve;
       this.fail = reject;
     });
-    this.finished.catch(() => {}); // as in the real one, the event tells it too
+    this.finished.catch(() => {}); // as in Torrent, an event reports the error, too
   }
 
-  /** @returns What the test put there. */
+  /** Returns the snapshot that the test has set. */
   snapshot(): TorrentSnapshot {
     return torrentSnapshot({ infoHash: this.meta.infoHash, name: this.meta.name, ...this.state });
   }
 
-  /** @returns Which torrent. */
   get infoHash(): InfoHash {
     return this.meta.infoHash;
   }
 
-  /** @returns Nothing to draw. */
+  /** Returns no piece map. */
   pieceMap(): null {
     return null;
   }
 
-  /** @returns No files. */
+  /** Returns no files. */
   files(): [] {
     return [];
   }
 
-  /** Pauses it. */
   pause(): void {
     this.paused = true;
   }
 
-  /** Goes on. */
   resume(): void {
     this.paused = false;
   }
 
-  /** Stops it. */
   stop(): Promise<void> {
     this.stopped = true;
     return Promise.resolve();
@@ -115,24 +114,22 @@ export class FakeTorrent implements TorrentLike {
 /** A session that the test drives. */
 export class FakeSession implements SessionLike {
   readonly added: FakeTorrent[] = [];
-  /** Further sources of torrents that were added before. */
+  /** Further sources of torrents that had been added before. */
   readonly merged: (Metainfo | Magnet)[] = [];
   readonly listeners = new Set<(event: SessionEvent) => void>();
   stops = 0;
   limits: RateLimits = { down: null, up: null };
   startError: unknown = null;
   addError: unknown = null;
-  /** Whether stopping never comes to an end. */
+  /** If `true`, {@linkcode FakeSession.stop} never settles. */
   stuck = false;
   options: SessionOptions | null = null;
   readonly port = 6881;
 
-  /** Starts. */
   start(): Promise<void> {
     return this.startError === null ? Promise.resolve() : Promise.reject(this.startError);
   }
 
-  /** Adds. */
   add(source: Metainfo | Magnet, options: AddOptions): Promise<FakeTorrent> {
     if (this.addError !== null) return Promise.reject(this.addError);
     const there = this.added.find(({ infoHash }) => infoHash.equals(source.infoHash));
@@ -148,18 +145,16 @@ export class FakeSession implements SessionLike {
     return Promise.resolve(torrent);
   }
 
-  /** Changes how fast torrents may be. */
+  /** Changes the rate limits. */
   setLimits(limits: Partial<RateLimits>): void {
     this.limits = { ...this.limits, ...limits };
   }
 
-  /** Subscribes. */
   subscribe(listener: (event: SessionEvent) => void): () => void {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
   }
 
-  /** Stops. */
   stop(): Promise<void> {
     this.stops++;
     for (const { meta } of this.added) {
@@ -168,67 +163,67 @@ export class FakeSession implements SessionLike {
     return this.stuck ? new Promise(() => {}) : Promise.resolve();
   }
 
-  /** Tells all listeners. */
+  /** Sends an event to all listeners. */
   emit(event: SessionEvent): void {
     for (const listener of this.listeners) listener(event);
   }
 }
 
-/** What an HTTP server answers. */
+/** Answer of an HTTP server. */
 export interface Answer {
   readonly status: number;
   readonly text: string;
-  /** Where it redirects to. */
+  /** Magnet link of a redirect. */
   readonly magnet?: string;
 }
 
-/** One run of the program in a made-up world. */
+/** One run of the program with a fake session and platform. */
 export class World {
   readonly clock = new VirtualClock();
   readonly session = new FakeSession();
   readonly terminal: FakeTerminal;
   readonly requests: HttpRequest[] = [];
-  /** The answer to HTTP requests; none by default. */
+  /** Returns the answer to an HTTP request; connections are refused by default. */
   answer: () => Answer | Promise<Answer> = () => {
     throw new HttpError("connection refused");
   };
 
-  /** What comes of comparing data with a torrent; by default it can't be done. */
+  /** Result of verifying data; fails by default. */
   verify: Engine["verify"] = () => Promise.reject(new Error("there is no data here"));
 
-  /** What comes of making a torrent; by default it can't be done. */
+  /** Result of creating a torrent; fails by default. */
   create: Engine["create"] = () => Promise.reject(new Error("there is no data here"));
-  /** What `~/.config/shoal/config.toml` holds; an error when it can't be read, `null` when it isn't there. */
+  /** Contents of `~/.config/shoal/config.toml`; an error if the file can't be read, `null` if it doesn't exist. */
   config: string | Bytes | FileError | null = null;
-  /** How often somebody looked for it. */
+  /** Number of reads of the config file. */
   configReads = 0;
-  /** HTTP servers that run. */
+  /** Running HTTP servers. */
   readonly servers = new Set<HttpServer>();
-  /** Ports that somebody else has. */
+  /** Ports in use by other programs. */
   readonly taken = new Set<number>();
-  /** What was written to files. */
+  /** Written files. */
   readonly written = new Map<string, Bytes>();
 
-  /** @param options The terminal. */
+  /** @param options Options of the terminal. */
   constructor(options: FakeTerminalOptions = {}) {
     this.terminal = new FakeTerminal(options);
   }
 
-  /** Runs to the end. */
+  /** Runs the program to its end. */
   run(...args: string[]): Promise<number> {
     return run(args, { platform: this.#platform(), terminal: this.terminal, engine: this.#engine() });
   }
 
-  /** Starts, and returns once the torrents have been added. */
+  /** Starts the program, and returns once the torrents have been added. */
   async start(...args: string[]): Promise<{ readonly code: Promise<number> }> {
     const code = this.run(...args);
-    // modules are loaded on the way, which takes real time
+    // Modules are loaded on the way, which takes real time.
     while (this.session.added.length === 0) await settle();
     await settle();
     return { code };
   }
 
-  /** JSON lines so far. */
+  /** JSON lines so far, parsed. */
   get events(): readonly { readonly [field: string]: unknown }[] {
     return this.terminal.stdout.lines.map((line) => JSON.parse(line));
   }
@@ -264,7 +259,7 @@ export class World {
     return bytes;
   }
 
-  /** Files `X.torrent` hold torrent X, `X.txt` hold something else, others are missing. */
+  /** Files `X.torrent` hold torrent X, files `X.txt` hold other text, and other files don't exist. */
   #platform(): Platform {
     const { clock } = this;
     return {
@@ -321,15 +316,15 @@ export class World {
           return Promise.reject(new FileError(fault, { what: "cannot open", path }));
         },
       },
-      // the rest of a platform is for the engine, which is not here
+      // The engine, which is fake, would use the rest of the platform.
     } as unknown as Platform;
   }
 }
 
 /**
- * Fails if a run has left something behind: timers, listeners, folders that are to be removed.
+ * Asserts that a run has left no timers, listeners, servers or folders behind.
  *
- * @param world Where it ran.
+ * @param world World of the run.
  */
 export function assertClean(world: World): void {
   assertEquals(world.clock.pending, 0, "a timer is left");
@@ -338,7 +333,7 @@ export function assertClean(world: World): void {
   assertEquals([world.terminal.requests.size, world.terminal.crashes.size, world.terminal.owed.size], [0, 0, 0]);
 }
 
-/** Runs arguments that must fail; gives the error line without its head. */
+/** Runs arguments that must fail, and returns the error line without its prefix. */
 export async function failure(args: readonly string[], code: number, world = new World()): Promise<string> {
   assertEquals(await world.run(...args), code, world.terminal.stderr.text);
   assertEquals(world.terminal.stderr.lines.length, 1, world.terminal.stderr.text);

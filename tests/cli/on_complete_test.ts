@@ -14,7 +14,7 @@ function completed(name: string): CompletedEvent {
   return { event: "completed", infohash: hex, name, seconds: 2, bytes: 20_000, rate: 10_000 };
 }
 
-/** Downloads one torrent, and tells that it is complete. */
+/** Downloads one torrent and emits that it is complete. */
 async function start(world: World, ...args: string[]) {
   const { code } = await world.start("a.torrent", "--json", "--on-complete", URL_TEXT, ...args);
   world.session.emit(completed("a"));
@@ -59,7 +59,7 @@ Deno.test("--on-complete tries again after a while when the server can't be had,
 });
 
 Deno.test("--on-complete warns of a call that came to nothing, and the exit code stays as it is", async () => {
-  const world = new World(); // refuses connections
+  const world = new World(); // connections are refused
   const { code, finish } = await start(world);
   finish();
   await settle();

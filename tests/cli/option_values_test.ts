@@ -19,7 +19,7 @@ import { FakeTerminal } from "../ui/fake_terminal.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
-/** Checks good values, and that each bad one is refused with the flag and the value in the message. */
+/** Asserts that good values are parsed, and that bad values are refused with the flag and the value in the message. */
 function table<Value>(
   parse: (value: string, flag: string) => Value,
   cases: { readonly good: readonly (readonly [string, Value])[]; readonly bad: readonly string[] },

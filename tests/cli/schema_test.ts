@@ -19,7 +19,7 @@ import { metaOf, World } from "./fake_engine.ts";
 const infohash = metaOf("a").infoHash.hex;
 const ALL = { infohash: null };
 
-/** Every event that a session has, in each of its forms. The type has it that none is missing. */
+/** Every event of a session in each of its forms. The type makes sure that none is missing. */
 type PrintedEvent = Exclude<SessionEvent, StateEvent | ChangedEvent | RemovedEvent>;
 const SAMPLES: { readonly [Kind in PrintedEvent["event"]]: readonly Extract<PrintedEvent, { event: Kind }>[] } = {
   added: [{ event: "added", infohash, name: "a", size: null, files: null }],
@@ -73,7 +73,7 @@ Deno.test("the schema of events names those of the session, progress and stream,
 Deno.test("--json prints every event as the schema says", async () => {
   const world = new World();
   const { code } = await world.start("a.torrent", "--json", "-v", "--stream");
-  // Served from a module that is loaded on the way.
+  // The stream server's module is loaded on the way.
   while (!world.terminal.stdout.text.includes('"stream"')) await settle();
   const torrent = world.session.added[0]!;
   const states: TorrentState[] = [

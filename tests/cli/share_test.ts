@@ -13,7 +13,7 @@ import { FakeTerminal } from "../ui/fake_terminal.ts";
 import { metaOf } from "./fake_engine.ts";
 
 const QUIET = ["--no-dht", "--no-lsd", "--no-pex", "--no-port-map"];
-/** Nothing of it leaves this machine, and it meets no other. */
+/** Options that keep a run on this machine and apart from other runs. */
 const HERE = ["--bind", "127.0.0.1", "-p", "0", "--tracker-port", "0", ...QUIET];
 
 /** A run of the program on the real system. */
@@ -59,7 +59,7 @@ async function withFolder(body: (folder: string) => Promise<void>): Promise<void
   }
 }
 
-/** The error line of a run that fails. */
+/** Returns the error line of a run that fails. */
 async function failure(args: readonly string[], code: number): Promise<string> {
   const run = new Run("share", ...HERE, ...args);
   assertEquals([await run.code, run.terminal.stdout.text], [code, ""], run.terminal.stderr.text);
@@ -85,7 +85,7 @@ Deno.test("share hands out a folder, links and all, under another name to whoeve
     assertEquals(meta.trackers.flat().toSorted(), told.trackers.toSorted());
     assertEquals(parseMagnet(told.magnet).peers.map(({ host, port }) => `${host}:${port}`), told.peers);
 
-    // By x.pe, and by each tracker alone.
+    // Peers are found by x.pe, and by each tracker alone.
     const bare = `magnet:?xt=urn:btih:${told.infohash}`;
     const [http, udp] = told.trackers;
     assertMatch(`${http} ${udp}`, /^http:\S+:(\d+)\/announce udp:\S+:\1\/announce$/);
@@ -174,7 +174,7 @@ Deno.test("reachableHosts() takes the addresses that others can use, and one of 
   assertEquals(
     reachableHosts([
       address("2001:470::1"),
-      address("2001:470::2"), // a temporary one
+      address("2001:470::2"), // a temporary address
       address("fd00::5"),
       address("172.17.0.1", "docker0"),
       address("9.9.9.9", "ppp0"),
@@ -198,7 +198,7 @@ Deno.test("shareLink() leaves peers as they are, since some clients decode nothi
   );
 });
 
-/** What becomes of a file, and what is said of it. */
+/** Changes of a file, and the reason in the message. */
 const CHANGES: readonly (readonly [now: Partial<FileInfo> | null, why: string])[] = [
   [null, "it is gone"],
   [{ kind: "folder" }, "it is no file any more"],
@@ -241,7 +241,7 @@ Deno.test("share ends with exit code 4 when what it shares changes", async () =>
       after: (milliseconds: number, run: () => void) => clock.after(milliseconds, run),
     };
     const code = run(["share", `${folder}/a.txt`, "--json", ...HERE], { platform, terminal });
-    // Before that it would be found out by the seeder, which looks at the sizes when it starts.
+    // Before that, the seeder itself would notice the change, because it checks the sizes when it starts.
     const isSeeding = () => terminal.stdout.lines.some((line) => line.includes('"completed"'));
     let ended: number | null = null;
     void code.then((value) => ended = value);

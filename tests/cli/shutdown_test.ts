@@ -45,7 +45,7 @@ Deno.test("Ctrl-C again leaves at once", async () => {
   world.session.stuck = true;
   const { code } = await world.start("a.torrent", "-q");
   world.terminal.leave();
-  world.terminal.leave(); // as `timeout -s INT` does it
+  world.terminal.leave(); // as `timeout -s INT` sends it
   await world.clock.play(300);
   assertEquals(world.terminal.exited, null);
   world.terminal.leave();
@@ -79,10 +79,10 @@ Deno.test("a signal that comes twice is one request, and a window closes only on
   const world = new World();
   world.session.stuck = true;
   const { code } = await world.start("a.torrent", "-q");
-  // as `timeout` does it: to the program, then to its process group
+  // As `timeout` sends it: to the program, then to its process group.
   world.terminal.leave("terminate");
   world.terminal.leave("terminate");
-  // as the system does it, and by and by the shell
+  // As the system sends it, and a little later the shell.
   world.terminal.leave("hangup");
   await world.clock.play(1000);
   world.terminal.leave("hangup");
@@ -162,7 +162,7 @@ Deno.test("Ctrl-C after the reader has gone away is the first, not another", asy
   const world = new World();
   world.session.stuck = true;
   const { code } = await world.start("a.torrent", "-q");
-  world.terminal.stdout.lose("unread"); // `tee` hears Ctrl-C too, and is the faster
+  world.terminal.stdout.lose("unread"); // `tee` gets Ctrl-C, too, and exits first
   await world.clock.play(500);
   world.terminal.leave();
   assertEquals(world.terminal.exited, null);

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type Answer, failure, World } from "./fake_engine.ts";
 
-/** Runs with a server that answers so. */
+/** Runs with a server that gives this answer. */
 async function served(answer: Answer, ...args: string[]): Promise<{ world: World; code: number }> {
   const world = new World();
   world.answer = () => answer;

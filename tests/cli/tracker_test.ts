@@ -39,13 +39,13 @@ class Stage {
     this.ended = run(["tracker", ...args], { platform: this.platform, terminal: this.terminal });
   }
 
-  /** Waits for a line on standard output. */
+  /** Waits for a line of standard output. */
   async line(number: number): Promise<string> {
     await this.until(() => this.terminal.stdout.lines.length > number);
     return this.terminal.stdout.lines[number]!;
   }
 
-  /** Waits until something is so that comes with a line or a timer. */
+  /** Waits for a condition that depends on a line or a timer. */
   async until(isSo: () => boolean): Promise<void> {
     while (!isSo()) {
       const ended = await Promise.race([this.ended, new Promise<null>((resolve) => this.#wake = () => resolve(null))]);
@@ -117,7 +117,7 @@ Deno.test("tracker listens everywhere when no address is chosen, and says what t
 
 Deno.test("tracker --quiet says nothing", async () => {
   const stage = new Stage("-p", "0", "--bind", "127.0.0.1", "-q");
-  await stage.until(() => stage.clock.pending === 2); // peers that go quiet, and statistics
+  await stage.until(() => stage.clock.pending === 2); // for expired peers, and for statistics
   await stage.leave();
   assertEquals([stage.terminal.stdout.text, stage.terminal.stderr.text], ["", ""]);
 });

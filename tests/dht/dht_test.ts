@@ -23,7 +23,7 @@ import { at, idOf, TestPlatform } from "./support.ts";
 
 const HASH = new InfoHash(idOf("aa"));
 
-/** Several nodes on one network. */
+/** DHT nodes on one network. */
 class Lab {
   readonly platform = new TestPlatform();
   readonly network = new DatagramNetwork(this.platform);
@@ -31,7 +31,7 @@ class Lab {
   /** Queries that were sent, by the host that sent them. */
   readonly queries = new Map<string, number>();
 
-  /** Starts a node; the address may hold both families. */
+  /** Starts a node, with an address of one or of both families. */
   node(address: PeerAddress, options: Partial<DhtOptions> & { readonly second?: PeerAddress } = {}): Dht {
     const { second, ...more } = options;
     const addresses = second ? [address, second] : [address];
@@ -56,7 +56,7 @@ class Lab {
     return dht;
   }
 
-  /** A row of nodes that begin with the first. */
+  /** Starts nodes that bootstrap from the first of them. */
   async crowd(addresses: readonly PeerAddress[]): Promise<Dht[]> {
     const nodes: Dht[] = [];
     for (const address of addresses) {
@@ -67,7 +67,7 @@ class Lab {
     return nodes;
   }
 
-  /** Sends raw bytes from an address and gives the answers that come there. */
+  /** Sends raw bytes from an address and returns the answers to that address. */
   async probe(from: PeerAddress, to: PeerAddress, datagrams: readonly Bytes[]): Promise<Message[]> {
     const answers: Message[] = [];
     this.network.addAt(from);
@@ -286,7 +286,7 @@ Deno.test("a lookup that begins with the closest nodes of the last one asks fewe
   assertEquals(names(again), names(first));
   assertLess(again.asked, first.asked);
   assertEquals([again.announced, again.found], [first.announced, ["23.1.2.3:5000"]]);
-  // Those that are gone by then hold nothing up.
+  // Closest nodes that have gone offline since hold nothing up.
   const gone = first.closest.map(({ id }, i) => ({ id, address: at(`9.9.9.${i}`) }));
   assertEquals(names(await lab.lookup(nodes[3]!, { near: gone })), names(first));
 });

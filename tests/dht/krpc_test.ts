@@ -117,7 +117,7 @@ Deno.test("looksLikeKrpc() tells messages from uTP and DNS", () => {
   }
 });
 
-// Both ways, whatever there is.
+// Encoding and decoding of any message.
 
 const bytes = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map((list) => new Uint8Array(list));

@@ -13,7 +13,7 @@ const SELF = idOf("ff");
 const TARGET = idOf("00");
 const clock = new TestPlatform();
 const random = () => clock.randomBytes(20);
-/** On a private network, so that any id fits. */
+/** A node on a private network, where any id is valid (BEP 42). */
 const local = (i: number): ReportedNode => ({
   id: idOf((i + 1).toString(16).padStart(4, "0")),
   address: at(`10.0.${i >> 8}.${i & 255}`),
@@ -147,7 +147,7 @@ Deno.test("Lookup is kept busy by no address that pretends to be many nodes", ()
 Deno.test("Lookup ends, whatever hostile nodes answer", () => {
   const lookup = lookupOf([fitting("8.8.8.8")]);
   for (let next = lookup.next(); next; next = lookup.next()) {
-    // Each names twenty more that are closer still.
+    // Each node returns twenty nodes that are closer still.
     const nodes = Array.from(
       { length: 20 },
       () => fitting(`${1 + clock.randomBytes(1)[0]! % 9}.${clock.randomBytes(3).join(".")}`),

@@ -9,12 +9,12 @@ import { at, idOf, TestPlatform } from "./support.ts";
 
 const SELF = idOf("00");
 const clock = new TestPlatform();
-/** An id in a bucket. */
+/** Returns an id in a bucket. */
 const inBucket = (bits: number) => idSharing(SELF, bits, clock.randomBytes(20));
 const random = () => clock.randomBytes(20);
-/** A node of a private network, so that ids and neighbours don't matter. */
+/** Returns an address on a private network, where any id is valid and neighbours don't matter. */
 const local = (i: number) => at(`10.${i >> 16 & 255}.${i >> 8 & 255}.${i & 255}:1`);
-/** Nodes in networks of their own. */
+/** Returns an address in a network of its own. */
 const open = (i: number) => at(`${20 + (i >> 8)}.${i & 255}.1.1:1`);
 
 function ids(table: RoutingTable): string[] {
@@ -65,7 +65,8 @@ Deno.test("RoutingTable lets nobody take another's id, and follows a node that b
 Deno.test("RoutingTable prefers nodes whose ids fit their addresses (BEP 42)", () => {
   const table = new RoutingTable(SELF, 0);
   for (let i = 0; i < K; i++) table.answered({ id: inBucket(0), address: open(i), at: 0 });
-  table.answered({ id: inBucket(1), address: local(1), at: 0 }); // from now on the first bucket isn't ours
+  // Splits the table, so that our own id isn't in the first bucket any more.
+  table.answered({ id: inBucket(1), address: local(1), at: 0 });
   let newcomers = 0;
   for (let i = 100; newcomers < K; i++) {
     const id = idForAddress(factsOf(open(i).host)!.bytes, random());

@@ -167,7 +167,7 @@ Deno.test("HostRateLimits counts everybody apart, and remembers only so many", (
   const limits = new HostRateLimits({ perSecond: 1, burst: 1, capacity: 2 });
   assertEquals([limits.take("a", 0), limits.take("a", 0), limits.take("b", 0)], [true, false, true]);
   limits.take("a", 0);
-  limits.take("c", 0); // b was quiet for longest
+  limits.take("c", 0); // b was quiet longest, and is forgotten
   assertEquals([limits.take("a", 0), limits.take("b", 0)], [false, true]);
 });
 
@@ -179,7 +179,7 @@ Deno.test("AddressVotes believes a majority of networks, not a crowd in one of t
   assertEquals(votes.add("5.5.5.5", factsOf("8.8.5.1")!), true);
   assertEquals(votes.add("5.5.5.5", factsOf("8.8.6.1")!), false);
   assertEquals(votes.decided, "5.5.5.5");
-  // The address changes: it takes as many to notice.
+  // After a change of our address, as many votes are needed for the new address.
   let changedAfter = 0;
   for (let i = 10; votes.decided !== "7.7.7.7"; i++, changedAfter++) votes.add("7.7.7.7", factsOf(`8.8.${i}.1`)!);
   assert(changedAfter > 5 && changedAfter <= 24, `${changedAfter}`);

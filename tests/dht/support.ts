@@ -1,5 +1,5 @@
 /**
- * A clock with what the DHT needs besides, and short ways to make ids and addresses.
+ * A clock with the other platform parts that the DHT needs, and short ways to make ids and addresses.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { DhtPlatform } from "../../src/dht/mod.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
-/** Time, chance, and names that are all unknown but those in {@linkcode TestPlatform.names}. */
+/** A virtual clock whose name look-ups find only {@linkcode TestPlatform.names}. */
 export class TestPlatform extends VirtualClock implements DhtPlatform {
   readonly names = new Map<string, string[]>();
   readonly digest = startDigest;
@@ -23,9 +23,10 @@ export class TestPlatform extends VirtualClock implements DhtPlatform {
 }
 
 /**
- * @param start Its first bytes as hexadecimal digits.
- * @param fill The others.
- * @returns An id.
+ * Returns an id.
+ *
+ * @param start First bytes in hexadecimal digits.
+ * @param fill Value of the other bytes.
  */
 export function idOf(start: string, fill = 0): Bytes {
   const id = new Uint8Array(20).fill(fill);
@@ -34,8 +35,9 @@ export function idOf(start: string, fill = 0): Bytes {
 }
 
 /**
- * @param text `host:port` of IPv4.
- * @returns The address.
+ * Parses an IPv4 address.
+ *
+ * @param text `host:port`; port 6881 when absent.
  */
 export function at(text: string): PeerAddress {
   const [host, port] = text.split(":");

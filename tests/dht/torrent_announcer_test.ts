@@ -9,7 +9,7 @@ import { at, idOf, TestPlatform } from "./support.ts";
 
 const REPORT: LookupReport = { asked: 40, answered: 0, hops: 3, peers: 0, announced: 8, swarm: null, closest: [] };
 
-/** A DHT that finds what it is told to find. */
+/** A DHT whose lookups have the results that the test sets. */
 class Lab {
   readonly platform = new TestPlatform();
   readonly lookups: { readonly time: number; readonly options: LookupOptions }[] = [];
@@ -53,7 +53,7 @@ class Lab {
     return this.#joined.length;
   }
 
-  /** Times between lookups. */
+  /** Milliseconds between the starts of lookups. */
   get pauses(): number[] {
     return this.lookups.slice(1).map(({ time }, i) => time - this.lookups[i]!.time);
   }

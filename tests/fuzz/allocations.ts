@@ -1,19 +1,19 @@
 /**
- * Counts memory that is asked for.
+ * Counts requested memory.
  *
  * @module
  */
 
 const ARRAYS = ["ArrayBuffer", "Uint8Array", "Uint32Array", "Int32Array", "Float64Array", "Array"] as const;
-/** Bytes of an element of what is not a typed array; an `ArrayBuffer` is counted in bytes. */
+/** Bytes per element of types without `BYTES_PER_ELEMENT`. The length of an `ArrayBuffer` is in bytes. */
 const ELEMENT = { ArrayBuffer: 1, Array: 8 };
 
 /**
- * Bytes that arrays of a given length take, as a decoder asks for them: this is where a number from outside can become
- * memory. What grows an element at a time can't: it takes as much time.
+ * Returns the bytes of all arrays and strings that are made with a given length, whether they are still in use or not.
+ * Only such requests can turn a number from an input into memory; a value that grows by one element at a time costs as
+ * much time as memory.
  *
- * @param run What to count.
- * @returns Bytes, all together, whether they are still needed or not.
+ * @param run Code to measure.
  */
 export function allocatedBy(run: () => void): number {
   const scope = globalThis as unknown as Record<string, new (...args: unknown[]) => object>;

@@ -1,5 +1,5 @@
 /**
- * Inputs that failed once, or that stand for a kind of trouble, kept as files: `tests/corpus/TARGET/NAME.bin`.
+ * Inputs that failed once, or that stand for a kind of failure, kept as files: `tests/corpus/TARGET/NAME.bin`.
  *
  * @module
  */
@@ -10,20 +10,19 @@ import { type Failure, faultOf } from "./fuzzer.ts";
 import { shrink } from "./shrink.ts";
 import type { Target } from "./target.ts";
 
-/** Where the corpus is. */
+/** Folder of the corpus. */
 export const CORPUS = new URL("../corpus/", import.meta.url);
 
 /** A file of the corpus. */
 export interface CorpusEntry {
-  /** File name. */
   readonly name: string;
   readonly input: Bytes;
 }
 
 /**
- * @param target Name of a target.
- * @param corpus Folder of the corpus.
- * @returns Its files, by name; none when it has no folder.
+ * Reads the inputs of a target.
+ *
+ * @returns The inputs, ordered by name; none if the target has no folder.
  */
 export async function readCorpus(target: string, corpus = CORPUS): Promise<CorpusEntry[]> {
   const folder = new URL(`${target}/`, corpus);
@@ -39,11 +38,8 @@ export async function readCorpus(target: string, corpus = CORPUS): Promise<Corpu
 }
 
 /**
- * Keeps a failing input, made small.
+ * Shrinks a failing input and keeps it in the corpus.
  *
- * @param target What it fails.
- * @param failure The failure.
- * @param corpus Folder of the corpus.
  * @returns Path of the file.
  */
 export async function keepFailure(target: Target, failure: Failure, corpus = CORPUS): Promise<string> {
@@ -56,12 +52,14 @@ export async function keepFailure(target: Target, failure: Failure, corpus = COR
   return decodeURI(file.pathname);
 }
 
-/** A failure without what differs from input to input, so that shrinking doesn't run after another one. */
+/**
+ * Returns a failure without the parts that differ from input to input, so that shrinking sticks to one kind of failure.
+ */
 function kindOf(what: string): string {
   return what.replace(/"(?:[^"\\]|\\.)*"|\[.*\]|\d+/gs, "#");
 }
 
-/** One file for each kind of failure. */
+/** Returns the file name for a kind of failure. */
 function nameOf(kind: string): string {
   const words = kind.toLowerCase().replace(/[^a-z]+/g, "-").slice(0, 60).replace(/^-|-$/g, "");
   return `${words}-${(streamOf(kind) >>> 0).toString(16).padStart(8, "0")}`;

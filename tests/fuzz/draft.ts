@@ -1,32 +1,32 @@
 /**
- * Inputs while they are being made.
+ * A buffer for making inputs.
  *
  * @module
  */
 
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 
-/** Bytes that grow. One draft serves for many inputs. */
+/** Bytes that grow. A draft can be reused for many inputs. */
 export class Draft {
   #bytes: Bytes = new Uint8Array(4096);
   #length = 0;
 
-  /** How many bytes there are. */
+  /** Number of bytes written. */
   get length(): number {
     return this.#length;
   }
 
-  /** Begins anew. */
+  /** Removes all bytes. */
   clear(): void {
     this.#length = 0;
   }
 
-  /** @returns A copy of what was written. */
+  /** Returns a copy of the bytes written. */
   take(): Bytes {
     return this.#bytes.slice(0, this.#length);
   }
 
-  /** Appends a byte; of larger numbers the lowest eight bits. */
+  /** Appends a byte, the lowest eight bits of `value`. */
   byte(value: number): void {
     this.#reserve(1);
     this.#bytes[this.#length++] = value;

@@ -3,7 +3,7 @@ import { readCorpus } from "./corpus.ts";
 import { describeFailure, faultOf, fuzz, InputMaker } from "./fuzzer.ts";
 import { TARGETS } from "./targets/mod.ts";
 
-/** Inputs of each target for each unit of its weight. */
+/** Inputs of each target per unit of its weight. */
 const INPUTS = 200;
 const SEED = 20_261;
 
@@ -16,7 +16,7 @@ for (const target of TARGETS) {
     const onRefusal = (error: Error) => void reasons.add(error.message.replace(/"(?:[^"\\]|\\.)*"|\d+/gs, "#"));
     const { inputs, accepted, failures } = fuzz(target, { seed: SEED, count: INPUTS * target.weight, onRefusal });
     assertEquals(failures.map(describeFailure), []);
-    // Fuzzing with nothing but nonsense, or with nothing wrong, would prove nothing.
+    // A run in which nearly every input is refused, or none, would prove nothing.
     assertGreater(accepted, inputs / 20);
     if (accepted < inputs) assertGreater(reasons.size, 0);
     const expected = REASONS.get(target.name) ?? 0;
@@ -33,7 +33,7 @@ for (const target of TARGETS) {
   });
 }
 
-/** How many different reasons for a refusal a run has to bring out at the least. */
+/** Minimum number of different reasons for a refusal that a run has to find. */
 const REASONS = new Map([
   ["bencode", 14],
   ["metainfo", 25],

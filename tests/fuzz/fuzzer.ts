@@ -1,5 +1,5 @@
 /**
- * Runs a target with many inputs, each of them decided by a seed and a number.
+ * Runs a target with many inputs, each determined by a seed and a number.
  *
  * @module
  */
@@ -10,43 +10,43 @@ import { Draft } from "./draft.ts";
 import { mutate } from "./mutate.ts";
 import type { Target } from "./target.ts";
 
-/** As many inputs in a row are made from one valid input: the first is that input itself. */
+/** Number of consecutive inputs made from one valid input; the first is the valid input itself. */
 const SIBLINGS = 8;
-/** Failures after which a run is given up: more of them would tell nothing new. */
+/** Failures that end a run: more failures would add no information. */
 const ENOUGH_FAILURES = 20;
-/** Beyond this many bytes an input is not printed. */
+/** The most bytes of an input that are printed. */
 const PRINTED_BYTES = 400;
 
-/** An input that brought out something else than a value or the module's own error. */
+/** An input that led to something other than a value or the module's own error. */
 export interface Failure {
   readonly target: string;
   readonly seed: number;
   /** Number of the input. */
   readonly index: number;
   readonly input: Bytes;
-  /** What came out, in words. */
+  /** Outcome in words. */
   readonly what: string;
 }
 
-/** What became of a run. */
+/** Outcome of a run. */
 export interface Tally {
   readonly inputs: number;
-  /** How many of the inputs gave a value. */
+  /** Number of inputs that decoded to a value. */
   readonly accepted: number;
   readonly failures: readonly Failure[];
 }
 
-/** Which inputs to run. */
+/** Options for {@linkcode fuzz}. */
 export interface RunOptions {
   /** Any integer. */
   readonly seed: number;
   /** Number of the first input; 0 when absent. */
   readonly first?: number;
-  /** How many inputs. */
+  /** Number of inputs. */
   readonly count: number;
-  /** Told about each input before it is run. */
+  /** Called before each input is run. */
   readonly onInput?: (index: number) => void;
-  /** Told what was refused, and why. */
+  /** Called with the error of each refused input. */
   readonly onRefusal?: (error: Error) => void;
 }
 
@@ -59,10 +59,7 @@ export class InputMaker {
   readonly #draft = new Draft();
   #base = { number: -1, input: new Uint8Array(0) as Bytes };
 
-  /**
-   * @param target What the inputs are for.
-   * @param seed Any integer.
-   */
+  /** @param seed Any integer. */
   constructor(target: Target, seed: number) {
     this.#target = target;
     this.#seed = seed;
@@ -70,8 +67,9 @@ export class InputMaker {
   }
 
   /**
-   * @param index Number of an input, 0 or more.
-   * @returns The input, which depends on target, seed and number alone.
+   * Makes an input, which depends only on target, seed and number.
+   *
+   * @param index Number of the input, 0 or more.
    */
   make(index: number): Bytes {
     const number = Math.floor(index / SIBLINGS);
@@ -92,9 +90,7 @@ export class InputMaker {
 /**
  * Runs a target.
  *
- * @param target What to fuzz.
- * @param options Which inputs to run.
- * @returns What became of them; at most 20 failures.
+ * @returns The outcome, with at most 20 failures.
  */
 export function fuzz(target: Target, options: RunOptions): Tally {
   const { seed, first = 0, count, onInput, onRefusal } = options;
@@ -117,11 +113,9 @@ export function fuzz(target: Target, options: RunOptions): Tally {
 }
 
 /**
- * Whether an input fails, and how.
+ * Runs a target with one input.
  *
- * @param target What to run.
- * @param input Any bytes.
- * @returns What came out, in words, or `null` when all is well.
+ * @returns The failure in words, or `null` if there is none.
  */
 export function faultOf(target: Target, input: Bytes): string | null {
   try {
@@ -132,12 +126,7 @@ export function faultOf(target: Target, input: Bytes): string | null {
   }
 }
 
-/**
- * A failure for people, with the command that shows it again.
- *
- * @param failure What failed.
- * @returns Some lines.
- */
+/** Describes a failure in several lines, including the command that reproduces it. */
 export function describeFailure(failure: Failure): string {
   const { target, seed, index, input, what } = failure;
   const hex = input.length <= PRINTED_BYTES ? toHex(input) : `${toHex(input.subarray(0, PRINTED_BYTES))}...`;

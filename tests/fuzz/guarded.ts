@@ -1,5 +1,5 @@
 /**
- * Fuzzing that endless loops don't stop.
+ * Fuzzing that survives endless loops.
  *
  * @module
  */
@@ -8,23 +8,18 @@ import { type Failure, InputMaker, type Tally } from "./fuzzer.ts";
 import type { Target } from "./target.ts";
 import type { Job } from "./worker.ts";
 
-/** What to run. */
+/** Options for {@linkcode fuzzGuarded}. */
 export interface GuardedOptions extends Omit<Job, "progress" | "target"> {
-  /** The target as `module` has it. */
+  /** The target, which `module` exports, too. */
   readonly target: Target;
-  /** Milliseconds that an input may take. Far more than any needs. */
+  /** Time limit per input in milliseconds; far more than any input needs. */
   readonly patience: number;
 }
 
-/** In the place of an input's number: the worker is still loading its modules. */
+/** Value of the progress while the worker is still loading its modules. */
 const NOT_YET = -1;
 
-/**
- * Runs a target in a worker and gives up on an input that takes too long; that ends the run.
- *
- * @param options What to run.
- * @returns What became of it.
- */
+/** Runs a target in a worker. An input that exceeds the time limit is a failure and ends the run. */
 export async function fuzzGuarded(options: GuardedOptions): Promise<Tally> {
   const { module, target, seed, first, count, patience } = options;
   const progress = new SharedArrayBuffer(4);
@@ -54,7 +49,7 @@ export async function fuzzGuarded(options: GuardedOptions): Promise<Tally> {
   }
 }
 
-/** Resolves with the number that has not changed for some time. */
+/** Resolves with the progress once it has not changed for `patience` milliseconds. */
 function watchProgress(progress: Int32Array, patience: number): { stuck: Promise<number>; stop: () => void } {
   let timer: ReturnType<typeof setInterval> | undefined;
   let last = NOT_YET;

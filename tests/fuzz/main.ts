@@ -1,5 +1,5 @@
 /**
- * `deno task fuzz`: runs the decoders with inputs by the million and keeps what fails.
+ * `deno task fuzz`: runs the decoders with millions of inputs and keeps the inputs that fail.
  *
  * @module
  */
@@ -26,11 +26,11 @@ deno task fuzz --worst
 const MODULE = new URL("./targets/mod.ts", import.meta.url).href;
 const HEAD = line(["target", "inputs", "accepted", "seconds", "inputs/s", "failures"]);
 const DEFAULT_INPUTS = 1_000_000;
-/** Inputs of a round where the time decides how many rounds there are. */
+/** Inputs of a round when time decides the number of rounds. */
 const ROUND = 200_000;
-/** Milliseconds for one input. */
+/** Time limit per input in milliseconds. */
 const PATIENCE = 20_000;
-/** Measurements of each of the worst shapes. */
+/** Number of measurements of each of the worst shapes. */
 const TRIES = 12;
 
 interface Options {
@@ -41,7 +41,7 @@ interface Options {
   readonly minutes: number | null;
 }
 
-/** A line of the table. */
+/** A row of the table. */
 interface Row {
   inputs: number;
   accepted: number;
@@ -71,7 +71,7 @@ async function main(args: readonly string[]): Promise<number> {
   return [...rows.values()].some((row) => row.failures > 0) ? 1 : 0;
 }
 
-/** Processor time, and the best of some tries: what else the machine does only makes them longer. */
+/** Prints processor time, the best of several tries: other load on the machine only makes tries longer. */
 function printWorst(): number {
   const widest = Math.max(...WORST_SHAPES.map(({ name }) => name.length));
   say(`${"shape".padEnd(widest)}  ms for 256 KiB  ms for 1 MiB  growth\n`);
@@ -112,7 +112,7 @@ async function runRow(target: Target, row: Row, { targets, seed, inputs }: Optio
 }
 
 async function report(target: Target, failure: Failure): Promise<void> {
-  // What never ends can't be made smaller by trying.
+  // An endless input can't be shrunk by trying.
   const kept = failure.what.startsWith("Endless") ? "" : `  kept as ${await keepFailure(target, failure)}\n`;
   say(`${describeFailure(failure)}\n${kept}`);
 }

@@ -1,5 +1,5 @@
 /**
- * Valid inputs made invalid, or valid in another way.
+ * Turns valid inputs into invalid ones, or into other valid ones.
  *
  * @module
  */
@@ -7,27 +7,27 @@
 import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
 import type { Dice } from "./dice.ts";
 
-/** What a mutation needs beside its input. */
+/** Material for a mutation. */
 export interface MutationContext {
-  /** Chance. */
+  /** Random numbers. */
   readonly dice: Dice;
-  /** What has a meaning in the format. */
+  /** Texts with a meaning in the format. */
   readonly tokens: readonly string[];
-  /** Makes another input of the same kind. */
+  /** Makes another valid input. */
   other(): Bytes;
 }
 
-/** Inputs that mutations made longer are cut: they would only make the run slow. */
+/** Longest result of a mutation; longer inputs would only make the run slow. */
 const MAX_LENGTH = 1 << 14;
 
-/** Numbers in decimal at which programs break. */
+/** Decimal numbers at which programs break. */
 const NUMBERS = [
   ...["0", "-0", "00", "1", "-1", "9", "10", "127", "128", "255", "256", "65535", "65536", "2147483647", "2147483648"],
   ...["-2147483648", "4294967295", "4294967296", "9007199254740991", "9007199254740992", "-9007199254740992"],
   ...["9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616", "1e9", "0x10"],
   ...["9".repeat(63), "9".repeat(64), "9".repeat(65), "-" + "9".repeat(64), "1" + "0".repeat(400)],
 ];
-/** Numbers of 32 bits at which programs break. */
+/** 32-bit numbers at which programs break. */
 const WORDS = [
   0,
   1,
@@ -97,9 +97,8 @@ const MUTATIONS: readonly Mutation[] = [
 /**
  * Changes an input in one to four ways.
  *
- * @param input Any bytes. Not changed.
- * @param context Chance and material.
- * @returns Other bytes, hardly ever more than 16 KiB; now and then the same ones.
+ * @param input Any bytes, which stay unchanged.
+ * @returns New bytes, rarely more than 16 KiB and sometimes equal to the input.
  */
 export function mutate(input: Bytes, context: MutationContext): Bytes {
   const { dice } = context;
@@ -108,7 +107,7 @@ export function mutate(input: Bytes, context: MutationContext): Bytes {
     bytes = dice.pick(MUTATIONS)(bytes, context);
     if (bytes.length > Math.max(MAX_LENGTH, input.length)) bytes = bytes.subarray(0, MAX_LENGTH);
   }
-  // Not a part of a longer array: what a decoder reads past its input must not be there.
+  // The result must not be a view of a longer buffer, where a decoder could read past its input unnoticed.
   return bytes.byteLength === bytes.buffer.byteLength && bytes !== input ? bytes : bytes.slice();
 }
 
@@ -167,14 +166,14 @@ function spliceOther(input: Bytes, { dice, other }: MutationContext): Bytes {
   return concatBytes([input.subarray(0, dice.below(input.length + 1)), tail.subarray(dice.below(tail.length + 1))]);
 }
 
-/** Puts an extreme number where a number stands. */
+/** Replaces a number with an extreme number. */
 function setNumber(input: Bytes, { dice }: MutationContext): Bytes {
   const start = findDigit(input, dice.below(input.length + 1));
   if (start < 0) return input;
   return concatBytes([input.subarray(0, start), utf8(dice.pick(NUMBERS)), input.subarray(endOfDigits(input, start))]);
 }
 
-/** Wraps a run in lists or dictionaries of bencode, up to 600 of them. */
+/** Wraps a run of bytes in bencoded lists or dictionaries, up to about 600 deep. */
 function nest(input: Bytes, { dice }: MutationContext): Bytes {
   const { start, end } = runIn(input, dice);
   const depth = dice.oneIn(20) ? 90 + dice.below(512) : 1 + dice.below(12);
@@ -184,7 +183,7 @@ function nest(input: Bytes, { dice }: MutationContext): Bytes {
   return concatBytes([...parts, input.subarray(end)]);
 }
 
-/** Changes a byte string of bencode together with its length, so that what is around it stays whole. */
+/** Changes a bencoded byte string together with its length prefix, so that the surrounding bencode stays valid. */
 function growString(input: Bytes, context: MutationContext): Bytes {
   const { dice, tokens } = context;
   const start = findDigit(input, dice.below(input.length + 1));
@@ -203,7 +202,7 @@ function growString(input: Bytes, context: MutationContext): Bytes {
   return concatBytes([input.subarray(0, start), utf8(`${content.length}:`), content, input.subarray(end)]);
 }
 
-/** A run of bytes, short more often than long. */
+/** Returns a run of bytes, which is more often short than long. */
 function runIn(input: Bytes, dice: Dice): { start: number; end: number } {
   const start = dice.below(input.length + 1);
   const longest = dice.oneIn(8) ? input.length : 12;

@@ -11,7 +11,7 @@ for (const { fault, target } of PLANTED) {
     const { failures } = fuzz(target, { seed: 1, count: 4000 });
     assertGreater(failures.length, 0);
     const [failure] = failures;
-    // The seed and the number of the input bring it back.
+    // The seed and the number reproduce the input.
     assertEquals(new InputMaker(target, 1).make(failure!.index), failure!.input);
     const again = fuzz(target, { seed: 1, first: failure!.index, count: 1 }).failures[0];
     assertEquals(again, failure);

@@ -1,22 +1,22 @@
 /**
- * Makes failing inputs small.
+ * Shrinks failing inputs.
  *
  * @module
  */
 
 import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 
-/** Tries that one input is worth. */
+/** The most candidates tried for one input. */
 const MOST_TRIES = 20_000;
-/** What a byte is replaced with, plainest first. */
+/** Replacements of a byte, plainest first. */
 const PLAIN = [0x30, 0x61, 0x00];
 
 /**
- * Cuts an input as long as it goes on failing, then makes its bytes plain.
+ * Removes parts of an input while it still fails, then replaces its bytes with plain ones.
  *
  * @param input An input that fails.
- * @param fails Whether an input fails in the same way.
- * @returns A smaller input that fails, or the same one.
+ * @param fails Returns `true` if an input fails in the same way.
+ * @returns A smaller failing input, or the same input.
  */
 export function shrink(input: Bytes, fails: (input: Bytes) => boolean): Bytes {
   let tries = 0;

@@ -6,10 +6,10 @@
 
 import { Session } from "node:inspector";
 
-/** Where the code is whose steps are counted. */
+/** Folder of the code whose steps are counted. */
 const COUNTED = new URL("../../src/", import.meta.url).href;
 
-/** What the engine says of the code that has run, as far as it is read here. */
+/** The parts of the engine's coverage report that are read here. */
 interface Coverage {
   readonly result: readonly {
     readonly url: string;
@@ -17,11 +17,11 @@ interface Coverage {
   }[];
 }
 
-/** Counts how often the blocks of code in `src` are run: the same number for the same input, on any machine. */
+/** Counts how often blocks of code in `src` run. The number is the same for the same input on every machine. */
 export class StepCounter implements AsyncDisposable {
   readonly #session = new Session();
 
-  /** Begins to count. Until it is disposed, code runs slowly. */
+  /** Starts counting. Code runs slowly until the counter is disposed of. */
   async start(): Promise<this> {
     this.#session.connect();
     await this.#post("Profiler.enable");
@@ -29,16 +29,17 @@ export class StepCounter implements AsyncDisposable {
     return this;
   }
 
-  /** Forgets what was run up to now. */
+  /** Discards the counts so far. */
   async reset(): Promise<void> {
-    await this.#post("Profiler.takePreciseCoverage"); // it sets the counts to zero
+    await this.#post("Profiler.takePreciseCoverage"); // sets the counts to zero
   }
 
   /**
-   * Counts what something runs. Code that has hardly run before isn't counted fully, so let it run once, then `reset()`.
+   * Counts the steps of a function. The engine doesn't count code fully on its first runs, so the function has to run
+   * once before a `reset()`.
    *
-   * @param run What to count.
-   * @returns Blocks that were run, all together, since the last count too, and bytes that the engine itself moved around.
+   * @param run Function to count.
+   * @returns Blocks of code run since the last count, plus bytes that the engine's own functions copied.
    */
   async count(run: () => void): Promise<number> {
     const moved = movedBy(run);
@@ -67,7 +68,7 @@ export class StepCounter implements AsyncDisposable {
   }
 }
 
-/** Bytes that are copied within and between arrays while something runs. */
+/** Returns the bytes that a function copies within and between arrays. */
 function movedBy(run: () => void): number {
   const prototype = Uint8Array.prototype;
   const { set, slice, copyWithin } = prototype;

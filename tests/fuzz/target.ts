@@ -1,5 +1,5 @@
 /**
- * What can be fuzzed.
+ * The interface of fuzzing targets.
  *
  * @module
  */
@@ -8,53 +8,48 @@ import type { Bytes } from "../../src/base/bytes.ts";
 import type { Dice } from "./dice.ts";
 import type { Draft } from "./draft.ts";
 
-/** A decoder, what to feed it with, and what may come out. */
+/** A decoder, its inputs, and the outcomes allowed. */
 export interface Target {
-  /** Lower case with hyphens; names the folder of the corpus too. */
+  /** Name in lower case with hyphens; also the name of the folder in the corpus. */
   readonly name: string;
-  /** Its share of a run of all targets: cheap decoders get more inputs. */
+  /** Share of the inputs when all targets run: cheap decoders get more inputs. */
   readonly weight: number;
-  /** What has a meaning in this format; mutations put these in. */
+  /** Texts with a meaning in the format, which mutations insert. */
   readonly tokens: readonly string[];
-  /**
-   * Makes an input that is valid, or valid but for something odd.
-   *
-   * @param dice Chance.
-   * @param draft Takes the input.
-   */
+  /** Makes an input that is valid, or valid except for something odd. */
   generate(dice: Dice, draft: Draft): void;
   /**
-   * Decodes an input and looks at all that comes out.
+   * Decodes an input and reads everything in the result.
    *
-   * @param input Any bytes. Not changed.
-   * @returns `null` for a value, else the module's own error.
-   * @throws {unknown} If anything else came out: this is what fuzzing looks for.
+   * @param input Any bytes; must not be changed.
+   * @returns `null` if the input decodes, or the module's own error.
+   * @throws {unknown} Any other outcome, which is a failure.
    */
   run(input: Bytes): Error | null;
 }
 
-/** A value that a decoder must never give. */
+/** A result that a decoder must never return. */
 export class Broken extends Error {
   override name = "Broken";
 }
 
 /**
- * Holds a decoder to something.
+ * Asserts a property of a decoder.
  *
- * @param holds Whether it does.
- * @param what What it breaks if not; made only then when it is a function.
- * @throws {Broken} If it doesn't.
+ * @param holds The property.
+ * @param what Message of the failure; a function is called only on failure.
+ * @throws {Broken} If the property doesn't hold.
  */
 export function hold(holds: boolean, what: string | (() => string)): asserts holds {
   if (!holds) throw new Broken(typeof what === "string" ? what : what());
 }
 
 /**
- * Decodes, telling the module's own errors from all others.
+ * Runs a decoder and separates the module's own errors from all others.
  *
- * @param own The class of the module's errors.
- * @param decode What to do.
- * @returns What it returned, or the error.
+ * @param own Class of the module's errors.
+ * @param decode Calls the decoder.
+ * @returns The result of `decode`, or the module's own error.
  * @throws {unknown} Any other error.
  */
 export function attempt<T, E extends Error>(own: new (...args: never[]) => E, decode: () => T): T | E {

@@ -1,5 +1,5 @@
 /**
- * Fuzzes on a thread of its own, so that whoever waits for it can notice an endless loop.
+ * Fuzzes on a thread of its own, so that the main thread can notice an endless loop.
  *
  * @module
  */
@@ -9,24 +9,24 @@
 import { fuzz } from "./fuzzer.ts";
 import type { Target } from "./target.ts";
 
-/** What a worker is asked to do. */
+/** Message that starts a worker. */
 export interface Job {
   /** A module that exports `TARGETS`. */
   readonly module: string;
-  /** Name of one of them. */
+  /** Name of the target. */
   readonly target: string;
   /** Any integer. */
   readonly seed: number;
   /** Number of the first input. */
   readonly first: number;
-  /** How many inputs. */
+  /** Number of inputs. */
   readonly count: number;
-  /** One number in shared memory: that of the input that is being run, counted from the first. */
+  /** Shared memory for one 32-bit number: the input being run, counted from the first. */
   readonly progress: SharedArrayBuffer;
 }
 
 self.onmessage = async ({ data }: MessageEvent<Job>) => {
-  // Most inputs are refused, and nobody looks at where.
+  // Most inputs are refused, and stack traces of the errors are never read.
   Error.stackTraceLimit = 0;
   const { TARGETS } = await import(data.module) as { readonly TARGETS: readonly Target[] };
   const target = TARGETS.find(({ name }) => name === data.target);

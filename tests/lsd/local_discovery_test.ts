@@ -12,10 +12,10 @@ const HASH = new InfoHash(new Uint8Array(20).fill(7));
 const OTHER = new InfoHash(new Uint8Array(20).fill(8));
 const MINUTE = 60_000;
 
-/** One cable, to which every machine's sockets are joined. */
+/** A cable that the sockets of every machine are connected to. */
 class Cable {
   readonly sockets = new Set<CableSocket>();
-  /** Everything that was sent, as `from > group`. */
+  /** Every datagram, as `from > group`. */
   readonly log: string[] = [];
 
   carry(bytes: Bytes, from: PeerAddress, group: string): void {
@@ -106,7 +106,7 @@ Deno.test("LocalDiscovery finds who looks for the same torrent, in both families
   for (const machine of machines) await machine.play(2000);
   assertEquals(one.found.sort(), ["10.0.0.2:7002", "[fd00::2]:7002"]);
   assertEquals(two.found.sort(), ["10.0.0.1:7001", "[fd00::1]:7001"]);
-  assertEquals(cable.log.length, 4); // one message for each family from each, however many torrents
+  assertEquals(cable.log.length, 4); // one message per family and machine, however many torrents
   one.discovery.stop();
   two.discovery.stop();
   assertEquals([cable.sockets.size, ...machines.map(({ nextDue }) => nextDue)], [0, Infinity, Infinity]);

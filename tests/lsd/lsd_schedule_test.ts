@@ -67,7 +67,7 @@ Deno.test("LsdIntake listens to one machine so much, and to all together so much
     return sum;
   };
   assertEquals(heard("10.0.0.1", 1000), LSD_BURST_PER_HOST);
-  assertEquals(intake.hears("10.0.0.1", 2000), true); // one more a second
+  assertEquals(intake.hears("10.0.0.1", 2000), true); // one more per second
   assertEquals(intake.hears("10.0.0.1", 2000), false);
   let sum = 0;
   for (let n = 0; n < 10_000; n++) if (intake.hears(`10.1.${n >> 8}.${n & 255}`, 2000)) sum++;

@@ -3,7 +3,7 @@ import fixtures from "webtorrent-fixtures";
 import { toHex } from "../../src/base/bytes.ts";
 import { type Metainfo, MetainfoError, parseMetainfo, pieceHash, pieceSize } from "../../src/metainfo/mod.ts";
 
-/** What WebTorrent's own parser makes of a torrent. */
+/** A torrent as WebTorrent's own parser reads it. */
 interface Parsed {
   infoHash: string;
   name: string;

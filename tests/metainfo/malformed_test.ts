@@ -8,7 +8,7 @@ import { hashes, several, SINGLE, single } from "./support.ts";
 const whole = single();
 const DAMAGED = "the file is damaged or not complete; fetch it again";
 
-/** Every torrent that must be refused, with the whole of the error line. The torrent is called x.torrent. */
+/** Torrents that must be refused, with the whole error line. The torrent's file is x.torrent. */
 const MALFORMED: [name: string, torrent: Uint8Array, message: string][] = [
   // Not bencode, or not a dictionary
   [

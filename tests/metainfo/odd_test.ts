@@ -1,6 +1,6 @@
 /**
- * Torrents that aren't as they should be, each a file of the corpus: what libtorrent, aria2 and Transmission all take is taken, what
- * they refuse is refused. The info-hashes are libtorrent's.
+ * Torrents with defects, each a file of the corpus. A torrent is accepted if libtorrent, aria2 and Transmission all
+ * accept it, and refused if they refuse it. The info-hashes are libtorrent's.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { sha1 } from "../../src/platform/start_digest.ts";
 import { toHex } from "../../src/base/bytes.ts";
 import { MetainfoError, parseMetainfo } from "../../src/metainfo/mod.ts";
 
-/** Name of the file, the info-hash, and what is wrong with it as far as it matters. */
+/** Info-hash and expected warnings by file name. */
 const TAKEN: Record<string, readonly [infoHash: string, warnings: readonly string[]]> = {
   newline_behind: ["ffdc8334a33f9992df0525bcc0745a4caf8106f5", [
     "byte 186: expected the end of the input, 1 byte follows",
@@ -81,7 +81,7 @@ const TAKEN: Record<string, readonly [infoHash: string, warnings: readonly strin
   integer_as_encoding: ["ffdc8334a33f9992df0525bcc0745a4caf8106f5", []],
 };
 
-/** Name of the file, and the error line. */
+/** Error line by file name. */
 const REFUSED: Record<string, string> = {
   cut_by_one:
     "not a valid torrent (byte 185): expected a key or the end of the dictionary, found the end of the input; the file is damaged or not complete; fetch it again",

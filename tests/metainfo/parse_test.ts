@@ -41,7 +41,7 @@ Deno.test("parseMetainfo() reads several files with their offsets", () => {
 });
 
 Deno.test("parseMetainfo() hashes the info dictionary as it stands, not a re-encoding", () => {
-  // Keys out of order, and one that is there twice: of those the first counts.
+  // Keys are out of order, and one key is there twice: the first counts.
   const pieces = String.fromCharCode(...new Uint8Array(20).fill(0x61));
   const info = `d6:pieces20:${pieces}4:name1:x12:piece lengthi16384e6:lengthi5e4:name1:ye`;
   const meta = parseMetainfo(utf8(`d4:info${info}8:announce10:http://a/be`));
@@ -182,7 +182,7 @@ Deno.test("parseMetainfo() names a torrent by its info-hash when nothing is left
   }
 });
 
-/** Lists of files with the paths that they must get, in the folder `root`. */
+/** Lists of files with their expected paths in the folder `root`. */
 const TREES: [name: string, files: FileKeys[], paths: string[]][] = [
   ["parent folders", [{ path: ["..", "..", "etc", "passwd"] }], ["etc/passwd"]],
   ["an absolute path", [{ path: ["/etc/passwd"] }], ["etcpasswd"]],

@@ -7,7 +7,7 @@ import { type FileKeys, hashes, several, single } from "./support.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
-/** Names with much of what does harm, some of them not text. */
+/** Names with many harmful characters, some of them not text. */
 const name = fc.oneof(
   fc.constantFrom(
     "a",
@@ -37,7 +37,11 @@ const file: fc.Arbitrary<FileKeys> = fc.record(
   { requiredKeys: ["length", "path"] },
 );
 
-/** Parses, and accepts nothing but a good torrent or the room's own error. */
+/**
+ * Parses a torrent and asserts that the outcome is a valid torrent or a MetainfoError.
+ *
+ * @returns `true` for a torrent.
+ */
 function parse(bytes: Uint8Array): boolean {
   let meta: Metainfo;
   try {
@@ -162,6 +166,6 @@ Deno.test("parseMetainfo() throws nothing but MetainfoError on arbitrary bytes",
 Deno.test("parseMetainfo() takes 30,000 files that all collide in linear time", () => {
   const files = new Array<FileKeys>(30_000).fill({ path: ["some folder", "the same name.txt"] });
   const torrent = several(files);
-  const meta = parseMetainfo(torrent); // a quadratic one would take minutes
+  const meta = parseMetainfo(torrent); // a quadratic parser would take minutes
   assertEquals(meta.files.at(-1)!.path, ["root", "some folder", "the same name.29999.txt"]);
 });

@@ -101,7 +101,7 @@ Deno.test("splitName() finds where a number goes", () => {
   assertEquals([long.stem.length, long.extension], [240, ".mkv"]);
 });
 
-/** Text with much of what does harm. */
+/** Text with many harmful characters. */
 const nasty = fc.array(
   fc.oneof(
     fc.constantFrom(
@@ -156,7 +156,8 @@ Deno.test("foldName() folds a name as it folds the whole text, character by char
     ),
     { numRuns: 3000 },
   );
-  // Of pairs, only what is touchy can grow together; every character beside one that takes marks shows it.
+  // Of two adjacent characters, only special ones can combine. Each character is tried next to one that takes combining
+  // marks.
   for (let code = 0x80; code < 0x10000; code++) {
     const text = `e${String.fromCharCode(code)}\u30ab${String.fromCharCode(code)}`;
     if (foldName(text) !== whole(text)) assertEquals(foldName(text), whole(text), code.toString(16));

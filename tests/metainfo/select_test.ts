@@ -25,7 +25,7 @@ function torrent(...paths: string[]) {
   return { name: "T", files };
 }
 
-/** Numbers 1, 2, 3, 4, 5; indexes 0, 2, 3, 4, 5. */
+/** Files with the numbers 1 to 5, which have the indexes 0, 2, 3, 4 and 5. */
 const FILES = torrent("T/a.mkv", "T/.pad/1", "T/b.mkv", "T/sub/c.mkv", "T/sub/d.txt", "T/.hidden");
 
 function choose(...texts: string[]): number[] {

@@ -1,5 +1,5 @@
 /**
- * Torrents for the tests of this room, right or wrong as asked.
+ * Valid and invalid torrents for the tests of metainfo.
  *
  * @module
  */
@@ -16,30 +16,29 @@ export type FileKeys = Keys;
 export const SINGLE: Keys = { length: 100_000, name: "file.bin", "piece length": 16_384, pieces: hashes(7) };
 
 /**
- * @param count How many.
- * @returns So many different made-up SHA-1 digests.
+ * Returns different made-up SHA-1 digests.
+ *
+ * @param count Number of digests.
  */
 export function hashes(count: number): Bytes {
   return Uint8Array.from({ length: 20 * count }, (_, i) => (i * 7 + Math.floor(i / 20)) & 255);
 }
 
 /**
- * A torrent with one file.
+ * Returns a torrent file with one file.
  *
- * @param info Keys of the info dictionary to change, or to leave out where `undefined`.
- * @param outer Keys of the outer dictionary, `info` included.
- * @returns The torrent file.
+ * @param info Keys of the info dictionary to change; `undefined` removes a key.
+ * @param outer Keys of the outer dictionary, which may include `info`.
  */
 export function single(info: Keys = {}, outer: Keys = {}): Bytes {
   return encode({ info: { ...SINGLE, ...info }, ...outer });
 }
 
 /**
- * A torrent with a list of files and as many pieces of 16 KiB as their lengths ask for.
+ * Returns a torrent file with a list of files and the number of 16-KiB pieces that their lengths require.
  *
- * @param files Entries; `length` is 1 where it isn't given, and `undefined` leaves it out.
+ * @param files Entries; `length` is 1 if it isn't given, and `undefined` removes it.
  * @param info Other keys of the info dictionary.
- * @returns The torrent file.
  */
 export function several(files: readonly FileKeys[], info: Keys = {}): Bytes {
   const entries = files.map((file): FileKeys => ({ length: 1, ...file }));

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { resolveLinks } from "../../src/metainfo/symlinks.ts";
 
-/** `a` for a file, `a -> b` for a link, `a = c -> b` for a link that is called `c` in the end. */
+/** Resolves `a` (a file), `a -> b` (a link), or `a = c -> b` (a link whose final path is `c`). */
 function resolve(...lines: string[]): (string | null)[] {
   const entries = lines.map((line) => {
     const [names, target] = line.split(" -> ");
@@ -67,7 +67,7 @@ Deno.test("resolveLinks() follows as many links as the system would", () => {
 
 Deno.test("resolveLinks() follows a chain of 30,000 links, and as many that share folders, in linear time", () => {
   const chain = ["r/0", ...Array.from({ length: 30_000 }, (_, i) => `r/${i + 1} -> r/${i}`)].reverse();
-  // Some hundred milliseconds; a quadratic one would take minutes, which nobody would overlook.
+  // Linear resolution takes some hundred milliseconds; a quadratic one would take minutes.
   assertEquals(resolve(...chain).filter((path) => path !== null).length, 40);
   const deep = `r/${"d/".repeat(50)}`;
   assertEquals(

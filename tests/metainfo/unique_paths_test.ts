@@ -51,7 +51,7 @@ const CROWDS: Record<string, (i: number) => string> = {
 for (const [name, path] of Object.entries(CROWDS)) {
   Deno.test(`uniquePaths() numbers 20,000 ${name} in linear time`, () => {
     const paths = Array.from({ length: COUNT }, (_, i) => path(i).split("/"));
-    // About a hundred milliseconds; a quadratic one would take a minute, which nobody would overlook.
+    // Linear numbering takes about a hundred milliseconds; a quadratic one would take a minute.
     const made = uniquePaths(paths);
     assertEquals(new Set(made.map((parts) => foldName(parts.join("/")))).size, COUNT);
   });

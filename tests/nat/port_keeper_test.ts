@@ -7,7 +7,7 @@ const PORT = 6881;
 const OWN = "192.168.1.23";
 const MINUTE = 60_000;
 
-/** A keeper on a network, and what it told. */
+/** Returns a keeper on a network, and its reports. */
 function begin(lan: FakeLan, bind?: string): { readonly keeper: PortKeeper; readonly told: string[] } {
   const told: string[] = [];
   const keeper = new PortKeeper(lan.platform, {
@@ -58,7 +58,7 @@ for (const [name, skills] of KINDS) {
     lan.mappings.clear();
     await lan.clock.play(31 * MINUTE);
     assertEquals([...lan.mappings.keys()], ["tcp 6881", "udp 6881"]);
-    assertEquals(told.length, 2); // a renewal is no news
+    assertEquals(told.length, 2); // a renewal isn't reported
     assertLess(await stopped(keeper, lan), 1_000);
     assertEquals(lan.mappings.size, 0);
   });
@@ -90,7 +90,7 @@ Deno.test("PortKeeper takes a mapping for good from a gateway that makes no othe
   const { keeper } = begin(lan);
   await lan.clock.play(20_000);
   assertEquals(lan.mappings.get("tcp 6881")?.lifetime, 0);
-  lan.mappings.clear(); // the gateway was switched off and on
+  lan.mappings.clear(); // the gateway restarts
   await lan.clock.play(61 * MINUTE);
   assertEquals(lan.mappings.size, 2);
   await stopped(keeper, lan);
@@ -141,7 +141,7 @@ Deno.test("PortKeeper.stop() removes what a request made whose answer it didn't 
     lan.clock.runNext();
     await settle();
   }
-  // No less than that, since others who might have granted it are silent.
+  // The keeper waits for the full second, since other protocols, which might have mapped the port, are silent.
   assertEquals(await stopped(keeper, lan), 1_000);
   assertEquals(lan.mappings.size, 0);
 });

@@ -22,7 +22,7 @@ const HANDSHAKE = {
   extended: false,
 };
 
-/** Connections to peers that always have more for us and take all that we send, under one limit each way. */
+/** Connections to peers that always have more to send and read everything, under one limit in each direction. */
 class Lines {
   readonly clock = new VirtualClock();
   readonly down: BandwidthLimiter;
@@ -34,14 +34,14 @@ class Lines {
     this.up = new BandwidthLimiter(this.clock, rates.up ?? null);
   }
 
-  /** The limits of a torrent. */
+  /** Returns the limits of a torrent. */
   torrent(name: string): BandwidthParties {
     let parties = this.#parties.get(name);
     if (!parties) this.#parties.set(name, parties = { down: this.down.party(), up: this.up.party() });
     return parties;
   }
 
-  /** A connection of a torrent; `supply`: bytes a second that the peer has, all that is asked for when absent. */
+  /** Adds a connection to a torrent. The peer sends at most `supply` bytes per second; without limit when absent. */
   connect(torrent = "a", supply = Infinity) {
     const { clock } = this;
     const since = clock.now();
@@ -224,7 +224,7 @@ Deno.test("BandwidthLimiter: whom we don't read from is neither silent nor overd
   }
   assertEquals([taken, peer.peer.snubbed, peer.peer.closed], [0, false, false]);
   assertAlmostEquals(peer.said, 300 * 200, 600);
-  assertAlmostEquals(peer.peer.down.rate, 200, 20); // though of its last block only a part is here
+  assertAlmostEquals(peer.peer.down.rate, 200, 20); // although its last block is incomplete
   closeAll([peer]);
 });
 

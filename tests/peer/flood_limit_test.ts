@@ -8,7 +8,7 @@ function make() {
   return { clock, flood: new FloodLimit(() => clock.now()) };
 }
 
-/** How many times something may be done in a row. */
+/** Returns the number of times that `act` is allowed in a row. */
 function untilRefused(act: () => void, limit = 100_000): number {
   for (let i = 0; i < limit; i++) {
     try {
@@ -60,7 +60,7 @@ Deno.test("FloodLimit counts bytes that come in unknown messages, and reads of n
 Deno.test("FloodLimit never minds a peer that trades, however it splits its packets", () => {
   const { flood } = make();
   const act = () => {
-    for (let read = 0; read < 12; read++) flood.read(1400); // one block, as a slow line brings it
+    for (let read = 0; read < 12; read++) flood.read(1400); // one block over a slow line
     flood.messageReceived(MessageId.piece);
     flood.blockReceived(16 * 1024);
     for (let i = 0; i < 3; i++) flood.messageReceived(MessageId.have);
@@ -68,7 +68,7 @@ Deno.test("FloodLimit never minds a peer that trades, however it splits its pack
   assertEquals(untilRefused(act), Infinity);
 });
 
-/** One block of 16 KiB and the haves around it, in reads of so many bytes. */
+/** Receives one block of 16 KiB and the haves around it, in reads of `size` bytes. */
 function bring(flood: FloodLimit, size: number): void {
   for (let left = 16 * 1024; left > 0; left -= size) flood.read(Math.min(size, left));
   flood.messageReceived(MessageId.piece);

@@ -9,7 +9,7 @@ import { idleHost } from "../support/peer_host.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { frame } from "../support/wire.ts";
 
-/** A peer that says the same thing again and again, and reads nothing. */
+/** A peer that sends the same bytes again and again, and reads nothing. */
 class Chatterbox implements Connection {
   readonly remote = { host: "10.0.0.1", port: 1 };
   readonly local = { host: "10.0.0.2", port: 2 };
@@ -40,7 +40,7 @@ let time = 0;
 const host = idleHost({
   pieceCount: 10,
   pieceSize: () => 65536,
-  now: () => time += 1000, // slow enough that nobody minds how much it says
+  now: () => time += 1000, // slow enough not to reach the flood limit
 });
 
 Deno.test("PeerLink closes on a peer that asks on and on and doesn't read the answers", async () => {
@@ -60,7 +60,7 @@ Deno.test("PeerLink closes on a peer that asks on and on and doesn't read the an
     reads: new ReadTurns(() => Promise.resolve()),
     events: { batch() {}, closed: (_, reason, { fault }) => void reasons.push(`${fault ? "fault: " : ""}${reason}`) },
   });
-  peer.unchoke(); // the write of this never ends
+  peer.unchoke(); // the write of the unchoke never ends
   await link.run();
   await settle();
   assertEquals(reasons, ["fault: protocol error: it asks for more than it reads"]);
@@ -108,7 +108,7 @@ Deno.test("PeerLink writes large batches of blocks to a quick peer and small one
   assertEquals(writes, [2, 4, 8, 16, 16, 16, 8, 4, 2, 2, 2, 4]);
 });
 
-/** Links to peers that were asked for something and send on and on, and how much each has sent. */
+/** Returns links to peers that answer requests and keep sending, with the bytes sent by each. */
 function sources(count: number, reads: ReadTurns) {
   const handshake = {
     infoHash: new InfoHash(new Uint8Array(20)),
@@ -118,7 +118,7 @@ function sources(count: number, reads: ReadTurns) {
   };
   return Array.from({ length: count }, (_, number) => {
     const source = { said: 0, link: null as PeerLink | null };
-    // Blocks that nobody takes: what comes of them is not what this is about.
+    // Blocks that the host ignores, since the test is only about reading.
     const block = frame(7, ...new Uint8Array(8 + 16384));
     const peer = new Peer(host, { address: { host: "10.0.0.1", port: 1 }, incoming: true, handshake, number });
     const connection: Connection = {

@@ -14,10 +14,10 @@ import { frame, Recorder } from "../support/wire.ts";
 const PIECES = 10;
 const PIECE = 65536;
 const BLOCK = 16384;
-/** Bytes for one write. */
+/** The most bytes of one write. */
 const BATCH = 256 * 1024;
 
-/** A torrent that writes down what a peer tells it. */
+/** A torrent that logs what a peer tells it. */
 class Host implements PeerHost {
   readonly extensions = [];
   readonly metadataSize = 0;
@@ -87,7 +87,7 @@ function make(options: { fast?: boolean; incoming?: boolean; dht?: boolean } = {
   return { host, peer, closed, flushes: () => flushed };
 }
 
-/** Gives a peer bytes, as a read would. */
+/** Feeds bytes to a peer, as reads do. */
 function say(peer: Peer, ...frames: Bytes[]): void {
   for (const bytes of frames) {
     for (let at = 0; at < bytes.length;) {
@@ -100,7 +100,7 @@ function say(peer: Peer, ...frames: Bytes[]): void {
   }
 }
 
-/** What a peer has been told since the last call. */
+/** Returns the messages written to a peer since the last call. */
 function heard(peer: Peer): string[] {
   const recorder = new Recorder();
   const reader = new FrameReader(recorder, { pieceCount: PIECES });
@@ -231,7 +231,7 @@ Deno.test("Peer breaks off with those who break the protocol", () => {
 Deno.test("Peer measures how long a block took, and tells blocks that were not asked for", () => {
   const { host, peer } = make();
   peer.request(2, BLOCK, BLOCK, host.time);
-  peer.lastReceived = host.time + 40; // as the link notes it before it parses a read
+  peer.lastReceived = host.time + 40; // as PeerLink sets it before parsing a read
   say(peer, piece(2, BLOCK), piece(2, 0));
   assertEquals(host.log, ["block 2 16384 16384 after 40", "block 2 0 16384 after -1"]);
   assertEquals(peer.down.total, 2 * BLOCK);
@@ -418,7 +418,7 @@ Deno.test("Peer has enough of choke flapping soon, and of everything else in the
   }
 });
 
-/** A peer of a torrent of which nobody knows yet how many pieces it has. */
+/** Returns a peer of a torrent whose number of pieces isn't known yet. */
 function blind(fast = true) {
   const made = make({ fast });
   Object.assign(made.host, { pieceCount: 0 });

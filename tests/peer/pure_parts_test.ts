@@ -8,7 +8,7 @@ import { MessageId, WireError } from "../../src/wire/messages.ts";
 
 const BLOCK = 16384;
 
-/** Plays a link of a given rate and round trip against the pipeline for some seconds, on a clock of its own. */
+/** Runs the pipeline on a simulated link with a rate and a round-trip time for some seconds, on a clock of its own. */
 function play(
   depth: PipelineDepth,
   link: { rate: number; roundTrip: number; seconds: number; from?: number },

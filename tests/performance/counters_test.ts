@@ -1,4 +1,6 @@
-/** What the design promises of the hot path, held to by counting: the figures don't depend on the machine or its mood. */
+/**
+ * Checks the design's limits for the hot path by counting, so that the figures don't depend on the machine or its load.
+ */
 
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
@@ -20,7 +22,10 @@ import { settle } from "../support/virtual_clock.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** A download of 256 MiB from one fast peer, the first quarter left out of the counts: by then it is known to be fast. */
+/**
+ * Downloads 256 MiB from one fast peer. The counts leave out the first quarter, in which the peer isn't known to be
+ * fast yet.
+ */
 async function steady(readLength: number, copied?: () => number) {
   const lab = new BlockLab({ peers: 1, pieceCount: 256, pieceLength: MIB, readLength });
   await lab.run(64 * 64);
@@ -111,7 +116,7 @@ Deno.test("a piece of 1 MiB is written in one go, small ones that come together 
   assert(small <= 32, `${small} writes for 1024 small pieces that came 64 at a time`);
 });
 
-/** Writes a torrent of one file, 64 pieces at a time or all. @returns How many writes that took. */
+/** Writes a torrent of one file, at most 64 pieces at a time, and returns the number of writes. */
 async function fileWrites(pieceLength: number, pieces: number): Promise<number> {
   const map = new FileMap(layoutOf(pieceLength, [{ path: "a", length: pieceLength * pieces }]));
   const files = new MemoryFiles();
@@ -129,7 +134,7 @@ async function fileWrites(pieceLength: number, pieces: number): Promise<number> 
   return files.calls.filter(({ operation }) => operation === "write").length;
 }
 
-/** Counts the bytes that are copied from one array to another, or within one, until it is disposed of. */
+/** Counts the bytes copied between arrays or within an array, until the counter is disposed of. */
 class CopyCounter implements Disposable {
   bytes = 0;
   readonly #set = Uint8Array.prototype.set;
@@ -137,7 +142,7 @@ class CopyCounter implements Disposable {
   readonly #slice = Uint8Array.prototype.slice;
 
   constructor() {
-    // deno-lint-ignore no-this-alias -- the methods below have a `this` of their own
+    // deno-lint-ignore no-this-alias -- the methods below have their own `this`
     const counter = this;
     Uint8Array.prototype.set = function (source, offset) {
       counter.bytes += source.length;

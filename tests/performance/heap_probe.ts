@@ -1,6 +1,6 @@
 /**
- * Prints how many bytes of heap 20,000 blocks take on their way into pieces. Started by `heap_test.ts`, with a young generation
- * that is so large that nothing is collected meanwhile.
+ * Prints the heap bytes that 20,000 blocks take on their way into pieces. `heap_test.ts` starts this program with a
+ * young generation so large that nothing is collected meanwhile.
  *
  * @module
  */

@@ -1,11 +1,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { TEST_FLAGS } from "../support/from_source.ts";
 
-/** A young generation of 256 MiB, so that nothing is collected; no optimising compiler, which would come when it likes. */
+/**
+ * A young generation of 256 MiB, so that nothing is collected, and no optimising compiler, which would run at
+ * unpredictable times.
+ */
 const FLAGS = "--expose-gc,--no-opt,--min-semi-space-size=256,--max-semi-space-size=256";
-/** Bytes for a block: about twice what is usual. A promise, or a closure with what it holds, takes a hundred and more. */
+/**
+ * Limit of heap bytes per block, about twice the usual figure. A promise, or a closure with the values that it holds,
+ * takes a hundred bytes or more.
+ */
 const PER_BLOCK = 1200;
-/** Bytes that may stay, of 320 MiB that have come. */
+/** Limit of bytes that stay in use after 320 MiB have been received. */
 const LEFT = 4 << 20;
 
 Deno.test("the way of a block takes a handful of small objects from the heap, and leaves none there", async () => {

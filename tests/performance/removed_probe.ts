@@ -1,5 +1,6 @@
 /**
- * Removes torrents in all ways from a session while another one has files open, and prints which of them are still in memory.
+ * Removes torrents from a session in every way while another torrent has files open, and prints which of the removed
+ * torrents are still in memory.
  *
  * @module
  */
@@ -11,7 +12,7 @@ import { Lab, PIECE } from "../support/session_lab.ts";
 const collect = (globalThis as unknown as { gc(): void }).gc;
 const gone: Record<string, WeakRef<TorrentHandle>> = {};
 
-/** Adds a torrent, does something with it, removes it; in a function of its own, so that no variable keeps it. */
+/** Adds a torrent, uses it and removes it, in a function of its own so that no variable keeps the torrent alive. */
 async function come(
   lab: Lab,
   session: Session,
@@ -34,7 +35,7 @@ const { session } = await lab.session({ stateFolder: lab.make("state") });
 const { meta, source } = await lab.payload(3 * PIECE);
 const other = await session.add(meta, { folder: source, seedOnly: true });
 await other.finished;
-await other.open(0).read(0); // its file stays open
+await other.open(0).read(0); // the file stays open
 
 await come(lab, session, { name: "finished", use: (torrent) => torrent.finished });
 await come(lab, session, { name: "link", link: true, use: (torrent) => torrent.finished });

@@ -71,7 +71,7 @@ Deno.test("Database says why it can't be used: locked, full, read-only, closed",
     const two = await denoPlatform.openDatabase!(path);
     one.transaction(() => {
       assertEquals(assertFault(() => two.transaction(() => {}), "locked").where, path);
-      assertEquals(two.prepare("SELECT * FROM things").all(), []); // reading waits for nobody
+      assertEquals(two.prepare("SELECT * FROM things").all(), []); // reading needs no lock
     });
     one.exec("PRAGMA max_page_count = 3");
     const insert = one.prepare("INSERT INTO things VALUES ('a', zeroblob(100000), NULL)");

@@ -8,7 +8,7 @@ import { noise } from "../support/payload.ts";
 const MIB = 1024 * 1024;
 const ignore = navigator.hardwareConcurrency < 2;
 
-/** Runs something with threads and a folder. */
+/** Calls a function with hashing threads and a folder. */
 async function withHashers(body: (hashers: FileHashers, folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "shoal-hashers-" });
   const hashers = startFileHashers();

@@ -216,7 +216,7 @@ Deno.test("denoFiles.writeFile() of one file many times at once leaves one of th
 Deno.test({
   name:
     "denoFiles keeps secret files and folders from others, those that were there, too, and leaves all else as it is",
-  ignore: Deno.build.os === "windows", // it has no modes
+  ignore: Deno.build.os === "windows", // Windows has no file modes
   fn: () =>
     inFolder(async (folder) => {
       const modeOf = async (path: string) => ((await Deno.stat(`${folder}/${path}`)).mode! & 0o777).toString(8);
@@ -226,7 +226,7 @@ Deno.test({
       await denoFiles.writeFile(`${folder}/new`, bytes, { secret: true });
       assertEquals(await modeOf("new"), "600");
       for (const alone of [false, true]) {
-        // From an older program: the file itself, and a draft that a crash has left.
+        // Files of an older program: the file itself, and a temporary file that a crash has left.
         for (const name of ["old", "old.new"]) {
           await Deno.writeTextFile(`${folder}/${name}`, "");
           await Deno.chmod(`${folder}/${name}`, 0o666);
@@ -330,7 +330,7 @@ Deno.test("denoFiles.lock() is free again when the process that had it was kille
     const { value } = await reader.read();
     assertEquals(new TextDecoder().decode(value), "locked\n");
     assertEquals(await denoFiles.lock(path, { patience: 0 }), null);
-    // It kills itself: where Deno came from npm, our child is the script that started it.
+    // The process kills itself: if Deno was installed from npm, our child is the script that started it.
     await child.stdin.close();
     await child.status;
     await reader.cancel();

@@ -138,7 +138,7 @@ Deno.test("stream() uses a kept connection again for the same server, and a new 
   const serving = (async () => {
     for await (const connection of listener) {
       connections++;
-      // Two requests each, and no word when it ends.
+      // The server answers two requests per connection, and closes without notice.
       for (let i = 0; i < 2; i++) {
         if (await connection.read(new Uint8Array(4096)) === null) break;
         await connection.write(utf8("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"));
@@ -153,7 +153,7 @@ Deno.test("stream() uses a kept connection again for the same server, and a new 
     used.push(connections);
   }
   assertEquals(used, [1, 1, 2, 2]);
-  // One that wasn't read to its end is of no use for the next request.
+  // A connection whose response wasn't read to its end can't be used for the next request.
   const cut = await open(url, { kept });
   cut.cancel();
   assertEquals(fromUtf8(await readAll(await open(url, { kept }))), "abc");

@@ -11,7 +11,7 @@ function get(url: string, more: Partial<HttpRequest> = {}) {
   return denoHttp.request({ url, trust: { by: "user" }, timeout: 10_000, maxBytes: MIB, ...more });
 }
 
-/** Serves while `use` runs. */
+/** Serves HTTP while `use` runs. */
 async function withServer(handle: HttpHandler, use: (base: string) => Promise<void>): Promise<void> {
   const server = denoHttp.serve({ host: "127.0.0.1", port: 0 }, handle);
   try {
@@ -21,7 +21,7 @@ async function withServer(handle: HttpHandler, use: (base: string) => Promise<vo
   }
 }
 
-/** A server that answers each connection with the same bytes, whatever it is asked, and closes it. */
+/** A server that answers every connection with the same bytes and closes it. */
 async function withRawServer(answer: string, use: (base: string) => Promise<void>): Promise<void> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = (async () => {
@@ -211,7 +211,7 @@ Deno.test("request() takes what is labelled as compressed and stored as it is, a
       assertEquals(fromUtf8((await get(`${base}/${body}/${label}`)).body), got, `${body} labelled ${label}`);
     }
   });
-  // The first bytes may come one by one.
+  // The first bytes may arrive one by one.
   const gz = new Uint8Array(bodies["gzip"] as ArrayBuffer);
   const drip = () =>
     new ReadableStream({
@@ -313,7 +313,7 @@ Deno.test("request() gives up when it is told to, before and during", async () =
 Deno.test("request() connects from the address that it is given", async () => {
   await withServer((_, from) => new Response(from.host), async (base) => {
     assertEquals(fromUtf8((await get(base, { bind: "127.0.0.1" })).body), "127.0.0.1");
-    if (Deno.build.os === "linux") { // others have no second loopback address
+    if (Deno.build.os === "linux") { // other systems have no second loopback address
       assertEquals(fromUtf8((await get(base, { bind: "127.0.0.9" })).body), "127.0.0.9");
     }
     for (const bind of ["203.0.113.1", "nonsense"]) {
@@ -327,7 +327,7 @@ Deno.test("request() says in plain words why there is no answer", async () => {
   listener.close();
   const { port } = listener.addr;
   await assertRejects(() => get(`http://127.0.0.1:${port}/tls-gzip-dns%20error`), HttpError, "connection refused");
-  const nowhere = `${"x".repeat(64)}.invalid`; // too long a name for anyone to ask a name server about
+  const nowhere = `${"x".repeat(64)}.invalid`; // too long for any name server to be asked
   await assertRejects(() => get(`http://${nowhere}/`), HttpError, `no address is known for the host "${nowhere}"`);
   await withRawServer("", (base) => assertFails(base, "the connection was cut off"));
   await withRawServer("lorem ipsum\r\n\r\n", (base) => assertFails(base, "the answer is not HTTP"));

@@ -5,7 +5,7 @@ import { TEST_FLAGS } from "../support/from_source.ts";
 
 const here = new URL("../support/tls/", import.meta.url);
 
-/** A tracker that speaks https, and answers with what it was asked. */
+/** A tracker over HTTPS that answers with the request. */
 function serve(): { url: string; stop: () => Promise<void> } {
   const server = Deno.serve({
     hostname: "127.0.0.1",
@@ -20,7 +20,7 @@ function serve(): { url: string; stop: () => Promise<void> } {
 Deno.test("denoHttp.request() speaks https where the certificate is trusted", async () => {
   const { url, stop } = serve();
   try {
-    // Whom to trust is settled when a program starts, so it takes another one.
+    // Trusted certificates are fixed when a program starts, so this needs another program.
     const script = `import { denoHttp } from ${JSON.stringify(import.meta.resolve("../../src/platform/deno_http.ts"))};
       const { status, body } = await denoHttp.request({ url: Deno.args[0], trust: { by: "user" }, timeout: 30000, maxBytes: 100 });
       console.log(status, new TextDecoder().decode(body));`;

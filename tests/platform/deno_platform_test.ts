@@ -8,7 +8,7 @@ Deno.test("denoPlatform.yieldToEventLoop() lets timers have their turn, which wa
   const due = now() + 5;
   while (now() < due) await Promise.resolve();
   assert(!ran);
-  const end = now() + 10_000; // only to fail rather than to hang
+  const end = now() + 10_000; // makes the test fail rather than hang
   while (!ran && now() < end) await denoPlatform.yieldToEventLoop();
   assert(ran);
 });

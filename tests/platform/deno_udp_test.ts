@@ -30,7 +30,7 @@ Deno.test("openUdp() cuts a datagram that is longer than the buffer", async () =
 Deno.test("UdpSocket.send() counts what the system refuses as lost", async () => {
   const socket = denoNetwork.openUdp({ host: "127.0.0.1", port: 0 });
   await socket.send(new Uint8Array(70_000), socket.address); // more than a datagram holds
-  await socket.send(Uint8Array.of(1), { host: "2001:db8::1", port: 9 }); // of the other family
+  await socket.send(Uint8Array.of(1), { host: "2001:db8::1", port: 9 }); // of another address family
   await socket.send(Uint8Array.of(5), socket.address);
   const into = buffer();
   assertEquals((await socket.receive(into))?.length, 1);
@@ -80,7 +80,7 @@ Deno.test("bothFamilies() makes one socket of two, as systems need it that keep 
     assertEquals(await both.receive(into), { length: 3, from: socket.address });
     assertEquals([...into.subarray(0, 3)], [1, 2, 3]);
   }
-  // Neither is kept from being heard by the other.
+  // Datagrams on one socket don't hold up those on the other.
   for (let i = 0; i < 3; i++) await six.send(Uint8Array.of(6), addresses["::1"]!);
   await four.send(Uint8Array.of(4), addresses["127.0.0.1"]!);
   const heard: number[] = [];

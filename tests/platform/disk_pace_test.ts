@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { DiskPace } from "../../src/platform/disk_pace.ts";
 
-/** A file system that takes `takes` milliseconds a call when it is asked on the spot. */
+/** A file system on which a call on the main thread takes `takes` milliseconds. */
 function slow() {
   let time = 0;
   const where: string[] = [];

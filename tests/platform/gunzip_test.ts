@@ -27,7 +27,7 @@ Deno.test("gunzip() rejects what is cut off or broken", async () => {
   await assertRejects(() => gunzip(utf8("no gzip at all"), 1 << 20), TypeError);
 });
 
-/** Unpacks an answer that comes in parts of so many bytes. */
+/** Unpacks an answer that arrives in parts of `size` bytes. */
 async function answerOf(packed: Bytes, size: number): Promise<Bytes> {
   let at = 0;
   const read = await unpacked(async () => {

@@ -37,7 +37,7 @@ Deno.test("proxyFor() leaves out this machine, and what NO_PROXY lists", () => {
   assertEquals(listed("http://notcorp.example/", "corp.example"), false);
 });
 
-/** A proxy that answers by itself, and what it was asked. */
+/** A proxy that answers requests itself and records them. */
 function scriptedProxy() {
   const asked: string[] = [];
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {

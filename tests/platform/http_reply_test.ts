@@ -10,7 +10,7 @@ interface Read {
   readonly left: number;
 }
 
-/** Takes an answer in parts of `step` bytes, and then its end. */
+/** Reads an answer in parts of `step` bytes, and then its end. */
 function read(text: string, step = text.length): Read {
   const bytes = utf8(text);
   const reader = new AnswerReader();
@@ -116,7 +116,7 @@ for (const [text, why] of BAD) {
 }
 
 const CHUNKED = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-/** What somebody can send for as long as we listen. */
+/** Answers that a server can extend without end. */
 const ENDLESS: readonly (readonly [name: string, start: string, again: string])[] = [
   ["interim answers", "", "HTTP/1.1 100 Continue\r\n\r\n"],
   ["interim answers with fields", "", "HTTP/1.1 103 Hints\r\nlink: </x>; rel=preload\r\n\r\n"],

@@ -21,7 +21,7 @@ import { type HttpListener, ListeningHttpServer } from "../../src/platform/http_
 import type { HttpHandler } from "../../src/platform/platform.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 
-// What a head says.
+// Heads of requests.
 
 function head(text: string): HttpHead {
   const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
@@ -113,7 +113,7 @@ Deno.test("endOfHead() finds the end wherever the bytes are cut", () => {
 
 // Bodies.
 
-/** Takes a body that comes in parts of so many bytes. */
+/** Decodes a body that arrives in parts of `size` bytes. */
 function decode(text: string, options: { readonly body: number | "chunked"; readonly size: number }) {
   const decoder = new BodyDecoder(options.body);
   const bytes = utf8(text);
@@ -157,7 +157,7 @@ Deno.test("BodyDecoder refuses chunks that could be read in two ways", () => {
   }
 });
 
-// Who makes room.
+// Which connection is closed for a new one.
 
 type Member = { -readonly [K in keyof LimitedConnection]: LimitedConnection[K] };
 
@@ -187,7 +187,7 @@ Deno.test("ConnectionLimit has the least worth make room: of the same network wh
   assertEquals(came(sixth), sixth, "all others are at work");
   crowd.remove(sixth);
 
-  // Others have room still, and past the total whoever has most gives way.
+  // Other networks still have room. Above the total, the network with the most connections loses one.
   const others = [member("b", "silent", 0), member("proxy", "silent", 7)];
   for (const one of others) assertEquals(came(one), null);
   fifth.state = "silent";
@@ -205,13 +205,13 @@ Deno.test("ConnectionLimit shrinks when the system has no room, and grows again"
   assertEquals(crowd.total, 40);
 });
 
-// The server, on connections that the test holds and a clock that it moves.
+// The server, on scripted connections and a virtual clock.
 
 class Client implements HttpClientConnection {
   readonly remote;
   readonly local = { host: "127.0.0.1", port: 80 };
   readonly answer = { text: "", closed: false, ended: false };
-  /** Whether it takes what it is sent. */
+  /** If `false`, the client reads nothing. */
   takes = true;
   #coming: Bytes[] = [];
   #wake: (() => void) | null = null;
@@ -308,13 +308,13 @@ class Lab {
   async client(host = "127.0.0.1"): Promise<Client> {
     const client = new Client(host);
     await this.listener.connect(client);
-    // When there are too many, one goes after a moment.
+    // If there are too many connections, one is closed after a moment.
     if (this.clock.nextDue - this.clock.now() <= 2) this.clock.advance(2);
     await settle();
     return client;
   }
 
-  /** Lets time pass, second by second. */
+  /** Lets time pass in steps of a second. */
   async pass(milliseconds: number): Promise<void> {
     for (let left = milliseconds; left > 0; left -= 1000) {
       this.clock.advance(Math.min(1000, left));
@@ -329,7 +329,7 @@ async function withLab(use: (lab: Lab) => Promise<void>, handle?: HttpHandler): 
     await use(lab);
   } finally {
     const closing = lab.server.close();
-    await lab.pass(1000); // those that are at work have a moment
+    await lab.pass(1000); // gives requests under way a moment
     await closing;
   }
   assertEquals([lab.server.connections, lab.clock.pending], [0, 0]);
@@ -337,7 +337,7 @@ async function withLab(use: (lab: Lab) => Promise<void>, handle?: HttpHandler): 
 
 const GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/** The answers in what a client was sent: status and body. */
+/** Returns status and body of each answer in the text sent to a client. */
 function answers(text: string): string[] {
   const found: string[] = [];
   for (let rest = text; rest !== "";) {
@@ -374,7 +374,7 @@ Deno.test("ListeningHttpServer gives a head so much time, however its bytes tric
       await lab.pass(1000);
     }
     assert(slow.answer.closed);
-    const empty = await lab.client(); // empty lines are nothing
+    const empty = await lab.client(); // empty lines don't count
     for (let second = 0; second * 1000 < HTTP_IDLE_MS; second++) {
       await empty.send("\r\n");
       await lab.pass(1000);
@@ -450,7 +450,7 @@ Deno.test("ListeningHttpServer lets a long answer be read slowly, but nobody kee
     assertEquals([short.answer.closed, long.answer.closed], [false, false]);
     await lab.pass(600_000);
     assertEquals([short.answer.closed, long.answer.closed], [true, false]);
-    // It gives its place up when others need it, once it has taken nothing for a while.
+    // A connection that has read nothing for a while is closed when others need its place.
     for (let i = 1; i < MAX_HTTP_PER_PROXY; i++) {
       const busy = await lab.client();
       busy.takes = false;
@@ -474,7 +474,7 @@ Deno.test("ListeningHttpServer answers on while an address has all the connectio
     const other = await lab.client("192.0.2.2");
     await other.send(GET);
     assertEquals([...answers(same.answer.text), ...answers(other.answer.text)], ["200 ok", "200 ok"]);
-    // an IPv6 /64 is one
+    // An IPv6 /64 counts as one network.
     for (let i = 0; i < 1000; i++) await lab.client(`2001:db8::${i.toString(16)}`);
     assertEquals(lab.server.connections, 2 * MAX_HTTP_PER_NETWORK + 1);
     for (let i = 0; i < 1000; i++) await lab.client(`198.51.100.${i % 250}`);

@@ -4,7 +4,7 @@ import { ShoalError } from "../../src/base/errors.ts";
 import { type ByteSink, readWhole, TextOutput, windowSize } from "../../src/platform/deno_terminal.ts";
 import type { Loss } from "../../src/platform/terminal.ts";
 
-/** Takes at most `step` bytes a write; fails as the test says. */
+/** Accepts at most `step` bytes per write, and fails as the test says. */
 class Sink implements ByteSink {
   readonly taken: number[] = [];
   calls = 0;
@@ -43,7 +43,7 @@ Deno.test("TextOutput writes everything, in order, through a sink that takes a l
   assertEquals(output.busy, false);
 });
 
-/** An output over a sink that fails once, and what it says of its loss. */
+/** Returns an output over a sink that fails once, and the losses that it reports. */
 async function lost(failure: unknown, terminal = false): Promise<{ sink: Sink; output: TextOutput; told: Loss[] }> {
   const sink = new Sink();
   sink.terminal = terminal;

@@ -11,7 +11,7 @@ import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
 const parse = (...lines: string[]) => parseBlocklist(lines.join("\n"), "list.p2p");
 
-/** Each line must block the first of the addresses and not the second. */
+/** Each line must block the first address and not the second. */
 const FORMS: readonly (readonly [line: string, blocked: string, free: string])[] = [
   ["Some Organisation:1.2.3.4-1.2.3.9", "1.2.3.9", "1.2.3.10"],
   ["a, b - c: d-e:1.2.3.4-1.2.3.9", "1.2.3.4", "1.2.3.3"],
@@ -56,7 +56,7 @@ Deno.test("parseBlocklist() counts the lines that make no sense, and says where 
   const nonsense = [
     "name",
     "name:1.2.3.4",
-    "name:1.2.3.9-1.2.3.4", // the wrong way round
+    "name:1.2.3.9-1.2.3.4", // first and last address swapped
     "name:1.2.3.4-2001:db8::1",
     "1.2.3.4/33",
     "1.2.3.4/",

@@ -8,7 +8,7 @@ import type { SessionEvent } from "../../src/session/session_events.ts";
 import { seededRandom } from "../support/random.ts";
 import { eventOf, HOST, Lab, NAME, PIECE } from "../support/session_lab.ts";
 
-/** What events say that happened to a torrent, without peers, trackers and progress. */
+/** Returns the events of a torrent in words, without peers, trackers and progress. */
 function steps(events: readonly SessionEvent[]): string[] {
   return events.flatMap((event) => {
     if (event.event === "state") return [event.state];
@@ -17,7 +17,7 @@ function steps(events: readonly SessionEvent[]): string[] {
   });
 }
 
-/** A torrent of several files. */
+/** Returns a torrent of several files. */
 async function several(lab: Lab, sizes: Record<string, number>): Promise<{ meta: Metainfo; source: string }> {
   const source = lab.make("several");
   const random = seededRandom(3);
@@ -88,7 +88,7 @@ Deno.test("a torrent survives an error: it stays listed, says why, connects to n
   const seeder = await lab.seeder(meta, source);
   const { session, events } = await lab.session();
   const folder = lab.make("out");
-  // Something else is in the place of the file.
+  // A folder is in the place of the file.
   Deno.mkdirSync(`${folder}/${NAME}`);
   const torrent = await session.add(meta, { folder, peers: [seeder.listenAddress] });
   const error = await assertRejects(() => torrent.finished, ShoalError);
@@ -97,7 +97,7 @@ Deno.test("a torrent survives an error: it stays listed, says why, connects to n
   assertEquals([torrent.snapshot().peerCount, events.filter(({ event }) => event === "tracker")], [0, []]);
   torrent.pause();
   assertEquals(torrent.state, "error");
-  // In vain, as long as nothing has changed.
+  // Resuming fails as long as nothing has changed.
   torrent.resume();
   await assertRejects(() => torrent.finished, ShoalError);
   Deno.removeSync(`${folder}/${NAME}`);
@@ -182,7 +182,7 @@ for (const what of ["setFiles", "recheck"] as const) {
     const torrent = await session.add(meta, { folder: lab.make("out") });
     await untilState(session, torrent, "downloading");
     const done = (what === "recheck" ? torrent.recheck() : torrent.setFiles(new Set([0]))).then(() => null, String);
-    for (let turns = 0; turns < 10; turns++) await Promise.resolve(); // it has begun; files take longer
+    for (let turns = 0; turns < 10; turns++) await Promise.resolve(); // begun, but its file calls take longer
     await torrent.stop();
     assertEquals([await done, torrent.state], [null, "stopped"]);
     assertEquals(steps(events).filter((step) => !step.startsWith("changed")), [
@@ -229,7 +229,7 @@ Deno.test("trackers, peers, order, priorities and limits of a torrent can be cha
   await torrent.finished;
   assertThrows(() => torrent.setPriority([0, 2], "low"), ShoalError, "the torrent has 2 files");
   assertThrows(() => torrent.setPriority([0], "urgent" as "high"), RangeError, '"urgent"');
-  // What comes from JSON may be text.
+  // A file number from JSON may be text.
   await assertRejects(() => torrent.setFiles(new Set(["0" as unknown as number])), ShoalError, "there is no such file");
   assertThrows(() => torrent.setLimits({ up: 0 }), RangeError);
   assertEquals([...torrent.priorities], [[1, "high"]]);

@@ -6,7 +6,7 @@ import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { HOST, Lab } from "../support/session_lab.ts";
 
-/** A node of the DHT that remembers all that is said to it. */
+/** A DHT node that remembers every message to it. */
 class Router implements AsyncDisposable {
   readonly heard: string[] = [];
   readonly #socket = platform.net.openUdp({ host: HOST, port: 0 });
@@ -21,12 +21,12 @@ class Router implements AsyncDisposable {
     this.#listening = this.#listen();
   }
 
-  /** Where it is, to start from. */
+  /** Address of the node, for bootstrapping. */
   get contacts(): PeerAddress[] {
     return [{ host: HOST, port: this.#socket.address.port }];
   }
 
-  /** Waits until a torrent has been announced to it. */
+  /** Waits until a torrent has been announced to the node. */
   async announced(meta: Metainfo): Promise<void> {
     const isIt = (message: string) => message.includes("announce_peer") && message.includes(hashOf(meta));
     while (!this.heard.some(isIt)) await new Promise<void>((resolve) => this.#wake = resolve);
@@ -55,7 +55,7 @@ function hashOf({ infoHash }: Metainfo): string {
   return new TextDecoder("latin1").decode(infoHash.bytes);
 }
 
-/** The torrent without any tracker. */
+/** Returns the torrent without trackers. */
 function trackerless(meta: Metainfo): Metainfo {
   return parseMetainfo(torrentFile(meta.info, { trackers: [], webSeeds: [] }));
 }
@@ -76,7 +76,7 @@ Deno.test("Session finds the peers of an info-hash through the DHT alone, and kn
   assertEquals(Deno.readFileSync(`${folder}/payload.bin`), data);
   await leecher.session.stop();
 
-  // nobody to start from but those of the last run
+  // The only nodes to start from are those saved by the last session.
   const again = await lab.session({ stateFolder, discovery: { dht: { bootstrap: [] } } });
   const found = await again.session.add(parseMagnet(meta.infoHash.hex), { folder: lab.make("again") });
   await found.finished;
@@ -95,7 +95,7 @@ Deno.test("a peer tells where its node of the DHT is, and so does a torrent", as
   await router.announced(other.meta);
   const leecher = await lab.session({ discovery: alone });
   const torrent = await leecher.session.add(parseMagnet(magnetOf(meta)), { folder: lab.make("out") });
-  await torrent.finished; // by the tracker; the seeder said meanwhile where its node is
+  await torrent.finished; // found by the tracker; the seeder's PORT message named its DHT node meanwhile
   const next = await leecher.session.add(parseMagnet(other.meta.infoHash.hex), { folder: lab.make("next") });
   await next.finished;
 });
@@ -156,6 +156,6 @@ Deno.test("Session takes another UDP port when somebody has its own, says so, an
   };
   const leecher = await lab.session({ platform: { ...platform, net: leeching }, discovery: alone });
   const torrent = await leecher.session.add(meta, { folder: lab.make("out") });
-  await torrent.finished; // found by the tracker; the seeder said in its first words where its node is
+  await torrent.finished; // found by the tracker; the seeder's first messages named its DHT node
   assert(asked.includes(other) && !asked.includes(seeder.session.port));
 });

@@ -9,7 +9,7 @@ import { torrentSnapshot } from "../ui/snapshots.ts";
 const A = "aa".repeat(20);
 const B = "bb".repeat(20);
 
-/** A session that the test plays. */
+/** A session whose events come from the test. */
 class Source {
   readonly platform = new VirtualClock();
   readonly listeners = new Set<(event: SessionEvent) => void>();

@@ -12,7 +12,7 @@ Deno.test("ExternalAddress takes what more than half of the hosts say", () => {
   address.vote("tracker", "tracker.test", "9.9.9.9");
   address.vote("peer", "8.8.0.1", "9.9.9.1");
   address.vote("peer", "8.8.0.2", "9.9.9.2");
-  assertEquals(address.current(4), "9.9.9.9"); // one in three is no more than the others have
+  assertEquals(address.current(4), "9.9.9.9"); // one vote each is no majority
   address.vote("dht", "8.8.0.3", "9.9.9.1");
   address.vote("dht", "8.8.0.4", "9.9.9.1");
   assertEquals(address.current(4), "9.9.9.1");

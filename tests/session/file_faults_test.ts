@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { SCENARIOS, tryAll } from "../plug/fault_table.ts";
 
-// `deno task test:plug` tries every way in which a call can fail; here it is one a call.
+// `deno task test:plug` tries every way in which a call can fail; this test tries one way per call.
 for (const scenario of SCENARIOS.filter(({ name }) => name === "nothing there" || name === "seeding")) {
   Deno.test(`Session survives any one call to its files that fails: ${scenario.name}`, async () => {
     const rows = await tryAll(scenario, (plans, at) => [plans[at % plans.length]!]);

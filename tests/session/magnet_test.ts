@@ -31,7 +31,7 @@ Deno.test("Session downloads what a magnet link stands for, and remembers it", a
   await session.stop();
   assertEquals(kinds(events), ["added", "metadata", "completed", "stopped"]);
 
-  // nobody is needed to know it again
+  // The saved metadata is enough: no peer is needed.
   const { session: again, events: told } = await lab.session({ stateFolder });
   const bare = parseMagnet(meta.infoHash.hex);
   const known = await again.add(bare, { folder });
@@ -75,13 +75,13 @@ Deno.test("Session takes the peers and the torrent file that a magnet link names
   const two = await lab.session();
   const link = `magnet:?xt=urn:btih:${meta.infoHash.hex}${exact("wrong")}${exact("right")}`;
   const torrent = await two.session.add(parseMagnet(link), { folder: lab.make("b") });
-  await torrent.finished; // by the tracker that is in the torrent file, not in the link
+  await torrent.finished; // found by the tracker in the torrent file; the link names none
   assertEquals(asked, ["/wrong", "/right"]);
   assert(two.events.some((event) => event.event === "warning" && event.message.startsWith("cannot fetch the torrent")));
   await server.close();
 });
 
-/** A server whose `/right` is a torrent, whose `/silent` says nothing until it is given up, and of which the rest is nothing. */
+/** A server with a torrent at `/right`, no answer at `/silent` until the request is aborted, and nothing elsewhere. */
 function torrentServer(meta: Metainfo) {
   const file = torrentFile(meta.info, meta);
   const asked: string[] = [];
@@ -115,7 +115,7 @@ Deno.test("Session asks peers while it fetches what a magnet link names, and giv
 Deno.test("Session fetches from one place more for each that a magnet link names and that is late", async () => {
   await using lab = new Lab();
   const { meta, source } = await lab.payload(200_000);
-  await lab.seeder(meta, source); // it is found by the tracker that is in the torrent file, not in the link
+  await lab.seeder(meta, source); // found by the tracker in the torrent file; the link names none
   const silent = platform.http.serve({ host: HOST, port: 0 }, () => new Promise<Response>(() => {}));
   const server = torrentServer(meta);
   const after: typeof platform.after = (milliseconds, run) =>
@@ -136,7 +136,7 @@ Deno.test("Session fetches from one place more for each that a magnet link names
 Deno.test("Session fetches the next place that a magnet link names when one is of no use, as long as peers give nothing", async () => {
   await using lab = new Lab();
   const { meta, source } = await lab.payload(200_000);
-  await lab.seeder(meta, source); // it is found by the tracker that is in the torrent file, not in the link
+  await lab.seeder(meta, source); // found by the tracker in the torrent file; the link names none
   const server = torrentServer(meta);
   const { session, events } = await lab.session();
   const others = ["silent", "a", "b", "c", "d", "right"].map(server.xs).join("");

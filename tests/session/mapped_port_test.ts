@@ -1,4 +1,7 @@
-/** A router maps other ports than ours: all that tells others where we are says those, from the first moment that they are known. */
+/**
+ * A router maps ports other than ours. Everything that tells others our address uses the mapped ports, as soon as they
+ * are known.
+ */
 
 import { assert, assertEquals } from "@std/assert";
 import { formatAddress, parseIp, type PeerAddress } from "../../src/base/address.ts";
@@ -15,7 +18,7 @@ import { FakeLan, type GatewaySkills } from "../support/fake_gateway.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 
 const OWN = "192.168.1.23";
-/** The router's address outside. */
+/** External address of the router. */
 const OUTSIDE = "9.9.9.9";
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -25,18 +28,18 @@ const UDP_OUTSIDE = { host: "8.8.8.2", port: 6969 };
 const UDP_NEAR = { host: "192.168.1.8", port: 6969 };
 const NODES: readonly PeerAddress[] = [{ host: "8.8.8.3", port: 7000 }, { host: "192.168.1.9", port: 7000 }];
 
-/** A seed behind a router, with somebody of every kind outside and in its own network. */
+/** A seed behind a router, with peers, trackers and DHT nodes both outside and in the local network. */
 class Street {
   readonly lan: FakeLan;
   readonly net: MemoryNetwork;
   readonly session: Session;
   readonly #nodes: readonly Dht[];
   readonly #torrent = new Torrent(64 * 1024, [{ path: "a", length: 1_000 }]);
-  /** The port that each tracker was told last, by its host. */
+  /** Port announced last to each tracker, by host. */
   readonly trackers = new Map<string, number>();
-  /** What the HTTP trackers say our address is (BEP 24); nothing when empty. */
+  /** Our external address as the HTTP trackers report it (BEP 24); not reported when empty. */
   externalIp = "";
-  /** What each node of the DHT was told last, by its host. */
+  /** Port announced last to each DHT node, by host. */
   readonly announced = new Map<string, { readonly port: number | undefined; readonly impliedPort: boolean }>();
 
   constructor(skills: GatewaySkills) {
@@ -83,7 +86,7 @@ class Street {
     await this.session.add(meta, { folder: "/dl", seedOnly: true, trust: true });
   }
 
-  /** Where a port of ours is outside. */
+  /** Returns the external port of one of our ports. */
   mapped(protocol: "tcp" | "udp", port: number): number {
     const found = [...this.lan.mappings].find(([key, { client, internalPort }]) =>
       key.startsWith(protocol) && client === OWN && internalPort === port
@@ -91,13 +94,13 @@ class Street {
     return Number(found![0].split(" ")[1]);
   }
 
-  /** Somebody else has a port at the router. */
+  /** Gives a port at the router to another client. */
   occupy(port: number): void {
     const theirs = { client: "192.168.1.99", internalPort: 1, lifetime: 0, nonce: "" };
     for (const protocol of ["tcp", "udp"]) this.lan.mappings.set(`${protocol} ${port}`, theirs);
   }
 
-  /** Connects, as somebody with an address does. */
+  /** Connects to the session from an address. */
   async peer(host: string, yourip?: string): Promise<FakePeer> {
     const connection = await this.net.dial({ host, port: this.session.port });
     return new FakePeer(connection, metainfoOf(this.#torrent).infoHash.bytes, yourip);
@@ -124,7 +127,7 @@ class Street {
     if (to.host === UDP_OUTSIDE.host || to.host === UDP_NEAR.host) {
       const view = new DataView(bytes.buffer, bytes.byteOffset);
       const reply = new Uint8Array(view.getUint32(8) === 0 ? 16 : 20);
-      reply.set(bytes.subarray(8, 16)); // action and transaction
+      reply.set(bytes.subarray(8, 16)); // action and transaction id
       if (view.getUint32(8) === 1) {
         this.trackers.set(to.host, view.getUint16(96));
         new DataView(reply.buffer).setInt32(8, 60);
@@ -147,14 +150,14 @@ class Street {
   }
 }
 
-/** A peer that says hello and listens. */
+/** A peer that sends its handshake and reads what the session sends. */
 class FakePeer {
-  /** The ports that the extension handshake (BEP 10) and PORT messages (BEP 5) told, the last ones. */
+  /** TCP port of the last extension handshake (BEP 10), and UDP port of the last PORT message (BEP 5). */
   tcp: number | null = null;
   udp: number | null = null;
   readonly #connection: Connection;
 
-  /** @param yourip What it says our address is (BEP 10). */
+  /** @param yourip Our address as the peer reports it (BEP 10). */
   constructor(connection: Connection, infoHash: Uint8Array, yourip?: string) {
     this.#connection = connection;
     const hello = new Uint8Array(68);
@@ -215,7 +218,7 @@ Deno.test("Session knows its address from what trackers (BEP 24) and peers (BEP 
     await lan.clock.play(SECOND);
     peer.close();
   };
-  // One against one is no majority, nobody next door counts, and three against one are.
+  // One vote of two is no majority, votes of local peers don't count, and three votes of four are a majority.
   await says("8.8.8.9", "9.9.9.8");
   for (const near of ["192.168.1.10", "192.168.1.11", "192.168.1.12"]) await says(near, "9.9.9.7");
   assertEquals(session.externalAddress.current(4), OUTSIDE);
@@ -231,7 +234,7 @@ for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies
     Deno.test(`Session tells everybody the ports that the router maps, a torrent that was added ${when} them (${name})`, async () => {
       const street = new Street(skills);
       const { lan, session } = street;
-      // The memory network's next port.
+      // The next port of the memory network.
       street.occupy(10_001);
       await session.start();
       const { port } = session;
@@ -258,7 +261,7 @@ for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies
       for (const peer of [early, late]) assertEquals([peer.tcp, peer.udp], [tcp, udp]);
       for (const peer of [near, six]) assertEquals([peer.tcp, peer.udp], [port, port]);
       assertEquals(session.externalAddress.current(4), OUTSIDE);
-      // Somebody else has it after a restart of the router: another one is mapped, and told.
+      // After a restart of the router another client has the port: another port is mapped and told.
       lan.mappings.clear();
       street.occupy(tcp);
       street.occupy(udp);

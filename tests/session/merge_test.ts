@@ -6,7 +6,7 @@ import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { TrackerServer } from "../../src/tracker_server/server.ts";
 import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
-/** The same torrent, as another tracker gives it. */
+/** Returns the same torrent with other trackers. */
 function elsewhere(meta: Metainfo, trackers: readonly string[]): Metainfo {
   return { ...meta, trackers: trackers.map((url) => [url]) };
 }
@@ -22,7 +22,7 @@ Deno.test("Session.add() gives a torrent that is there what another source knows
   await lab.seeder(elsewhere(meta, [other.url]), source);
   const { session, events } = await lab.session();
   const folder = lab.make("out");
-  // The first tracker knows nobody who has anything; a link names the second, as one torrent file or another would.
+  // The first tracker knows no peer that has any piece. A link, or a second torrent file, names the second tracker.
   const torrent = await session.add(meta, { folder });
   const link = magnetTo(meta, `&tr=${encodeURIComponent(other.url)}`);
   assertStrictEquals(await session.add(link, { folder }), torrent);
@@ -80,7 +80,7 @@ Deno.test("Session.add() of a torrent file tells a magnet link at once what it s
   assertEquals(torrent.snapshot().state, "metadata");
   assertStrictEquals(await session.add(meta, { folder }), torrent);
   assertEquals((await torrent.metadata).info, meta.info);
-  // Nobody had it until now.
+  // Until now no peer had the torrent.
   await lab.seeder(meta, source);
   await torrent.finished;
   assertEquals(Deno.readFileSync(`${folder}/${NAME}`), data);

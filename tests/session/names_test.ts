@@ -1,4 +1,7 @@
-/** Names that can't be had everywhere: what is made of files is found in them, and what is downloaded of it is found as well. */
+/**
+ * File names that some systems don't allow: a torrent made of such files is found in them, and so is a download of the
+ * torrent.
+ */
 import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -39,7 +42,7 @@ function storageOf(meta: Metainfo, files: MemoryFiles, options: Partial<StorageO
   });
 }
 
-/** Seeds what lies in a folder. @returns how many pieces there are to be had. */
+/** Seeds the contents of a folder and returns the number of available pieces. */
 async function seeds(meta: Metainfo, files: MemoryFiles, folder: string): Promise<number> {
   const storage = storageOf(meta, files, { folder, readOnly: true });
   const have = await storage.open("check", QUIET);
@@ -47,7 +50,7 @@ async function seeds(meta: Metainfo, files: MemoryFiles, folder: string): Promis
   return have.count;
 }
 
-/** Names that Linux takes, and that somebody has trouble with. */
+/** Names that Linux allows and that cause trouble on some system or in some program. */
 const name = fc.oneof(
   fc.constantFrom(
     "a",
@@ -118,7 +121,7 @@ Deno.test("what create makes of any names is found by verify and seed, and so is
           assertEquals(there.valid, meta.pieceCount);
           assertEquals(await seeds(meta, files, "/in"), meta.pieceCount);
           assertEquals(files.paths().filter((path) => path.startsWith("/in/")), inside, "nothing is changed");
-          // Where it lies already there is nothing to download.
+          // Where the files are already, there is nothing to download.
           const again = storageOf(meta, files, { folder: "/in" });
           assert((await again.open("check", QUIET)).isFull);
           for (let i = 0; i < meta.pieceCount; i++) {
@@ -147,12 +150,12 @@ Deno.test("what create makes of any names is found by verify and seed, and so is
     ),
     {
       numRuns: 150,
-      // A file that has the name which another one would have until it is whole.
+      // A file has the name that another file has while it is incomplete.
       examples: [["t", [[null, "a\tb"], [null, "a\tb.part"]], 1], ["t", [[null, "a\tb.part"], [null, "a\tb"]], 1]],
     },
   ));
 
-/** A torrent of one folder with these files, as any program may have made it. */
+/** Returns a torrent of one folder with these files, as any program may have made it. */
 function torrentOf(contents: Readonly<Record<string, Uint8Array>>): Metainfo {
   const stream = Object.values(contents).flatMap((bytes) => [...bytes]);
   const pieces: number[] = [];

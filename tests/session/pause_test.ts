@@ -4,7 +4,7 @@ import type { Session, TorrentHandle } from "../../src/session/session.ts";
 import type { SessionEvent } from "../../src/session/session_events.ts";
 import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
-/** The next event of a kind that is still to come. */
+/** Waits for the next event that matches. */
 function next(session: Session, wanted: (event: SessionEvent) => boolean): Promise<SessionEvent> {
   return eventOf(session, [], wanted);
 }
@@ -12,7 +12,7 @@ function next(session: Session, wanted: (event: SessionEvent) => boolean): Promi
 const isConnected = (event: SessionEvent) => event.event === "peer" && event.action === "connected";
 const isTracker = (event: SessionEvent) => event.event === "tracker" && event.status === "ok";
 
-/** Pauses a torrent as soon as a piece of it is there. */
+/** Pauses a torrent as soon as it has a verified piece. */
 function pauseAtFirstPiece(torrent: TorrentHandle): Promise<void> {
   return new Promise((resolve) => {
     const look = () => {
@@ -39,7 +39,7 @@ Deno.test("a torrent that is paused leaves everybody, keeps what it has, and goe
   assertEquals([map.pieces, map.cells.length], [meta.pieceCount, 10]);
   assertEquals(map.have + map.missing, meta.pieceCount);
 
-  // Somebody whom it would want comes in vain.
+  // A connection from a seed is refused.
   const { session: other } = await lab.session();
   const refused = next(other, (event) => event.event === "peer" && event.action === "refused");
   await other.add(meta, { folder: source, trust: true, peers: [{ host: HOST, port: session.port }] });
@@ -54,7 +54,7 @@ Deno.test("a torrent that is paused leaves everybody, keeps what it has, and goe
   await torrent.finished;
   assertEquals(Deno.readFileSync(`${folder}/${NAME}`), data);
   const completed = events.find((event) => event.event === "completed");
-  // What came before the pause did not come again, but for what was on its way.
+  // Blocks from before the pause aren't downloaded again, except blocks that were on their way.
   assert(completed?.event === "completed" && completed.bytes < data.length + 4_000_000, JSON.stringify(completed));
   assertGreater(verified, 0);
   assertEquals(seeder.torrents[0]!.files(), [{ path: NAME, size: data.length, verified: data.length, wanted: true }]);

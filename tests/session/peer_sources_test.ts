@@ -14,13 +14,13 @@ const OK: Reaction = { reply: { interval: 1800, peers: Uint8Array.of(10, 0, 0, 1
 const AT: PeerAddress = { host: "10.0.0.2", port: 2 };
 const DHT_STATUS = { state: "waiting", last: null, answeredAgo: null, nextIn: 5 } as const;
 
-/** The sources of a torrent: scripted trackers, and a DHT and neighbours that tell what is done with them. */
+/** The peer sources of a torrent: scripted trackers, and a DHT and local discovery that record their calls. */
 class Lab {
   readonly world: ScriptedTrackers;
   readonly found: string[] = [];
   isPrivate = false;
   left = 100;
-  /** What the DHT and the neighbours are asked for. */
+  /** Calls to the DHT and to local discovery. */
   readonly log: string[] = [];
   dht: DhtTorrent | null = null;
   neighbours: LocalSearch | null = null;
@@ -68,7 +68,7 @@ class Lab {
     });
   }
 
-  /** Does something, and gives what the trackers, the DHT and the neighbours saw of it. */
+  /** Runs `act`, and returns what the trackers, the DHT and local discovery saw of it. */
   async does(act: () => void): Promise<string[]> {
     const from = this.world.log.length;
     this.log.length = 0;

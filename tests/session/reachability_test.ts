@@ -38,7 +38,7 @@ for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies
     assert(outside !== PORT && reachability.isMapped("tcp"));
     assertEquals(lan.mappings.get(`tcp ${outside}`)?.internalPort, PORT);
     assertEquals(moves(), 2); // TCP and UDP
-    // Those who don't come through the gateway are told the port on which we listen.
+    // Hosts that don't come through the gateway are told our listening port.
     const outsiders = ["", "8.8.8.8", "::ffff:8.8.8.8", "10.0.0.1"].map((host) => reachability.portFor("tcp", host));
     assertEquals(new Set(outsiders), new Set([outside]));
     const others = ["2a00::1", "192.168.1.7", "::ffff:192.168.1.7", "127.0.0.1", "fe80::1%eth0"]
@@ -48,7 +48,7 @@ for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies
     assertEquals(reachability.ownAddress(6), null);
     reachability.address.vote("peer", "2001:4860::1", "2001:4860::8");
     assertEquals(reachability.ownAddress(6), { host: "2001:4860::8", port: PORT });
-    // It goes back when the gateway is gone for as long as the mapping holds.
+    // The port is ours again when the gateway is gone for as long as the mapping holds.
     lan.silent = true;
     await lan.clock.play(3 * 3600_000);
     assertEquals([reachability.portOutside("tcp"), reachability.isMapped("tcp"), moves()], [PORT, false, 4]);
@@ -95,7 +95,7 @@ for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies
     await lan.clock.play(20_000);
     const udp = [...lan.mappings].filter(([key]) => key.startsWith("udp"));
     assertEquals(udp.map(([key, { internalPort }]) => [key, internalPort]), [[`udp ${PORT}`, 40_000]]);
-    // It is reached where it was.
+    // The external port stays the same.
     assertEquals([reachability.portOutside("udp"), reachability.portFor("udp", "192.168.1.7")], [PORT, 40_000]);
     assertEquals(moved, []);
     await lan.clock.play(31 * 60_000);
@@ -110,12 +110,12 @@ for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies
     const { reachability, moved } = begin(lan);
     await lan.clock.play(20_000);
     const first = reachability.portOutside("tcp");
-    // The gateway was switched off and on, and ours is free: nobody is told another port without need.
+    // The gateway restarts and the old port is still free, so it is mapped again, and no needless change is announced.
     lan.mappings.clear();
     await lan.clock.play(31 * 60_000);
     assertEquals([reachability.portOutside("tcp"), lan.mappings.has(`tcp ${first}`)], [first, true]);
     const before = moved.length;
-    // The same, but somebody else was faster.
+    // The gateway restarts, but another client takes the port first.
     lan.mappings.clear();
     lan.mappings.set(`tcp ${first}`, THEIRS);
     await lan.clock.play(31 * 60_000);

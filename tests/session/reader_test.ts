@@ -6,7 +6,7 @@ import { Lab, NAME, PIECE } from "../support/session_lab.ts";
 import { SlowSeeder } from "../support/slow_seeder.ts";
 
 const MIB = 1024 * 1024;
-/** Blocks of a piece. */
+/** Blocks per piece. */
 const BLOCKS = PIECE / (16 * 1024);
 
 Deno.test("ReadAhead wants some seconds of reading, in bounds", () => {
@@ -29,7 +29,7 @@ Deno.test("piecesOf() covers bytes with pieces", () => {
   assertEquals(piecesOf(layout, { begin: 200, end: 200 }), { first: 2, end: 2 });
 });
 
-/** A seeder that stands still after some blocks until it is allowed more, for what the lab has made. */
+/** A seeder of the lab's payload that stops after some blocks until it is allowed more. */
 async function haltingSeeder(
   lab: Lab,
   made: { readonly meta: Metainfo; readonly source: string },
@@ -45,7 +45,7 @@ function addressOf(seeder: SlowSeeder) {
   return { host, port: Number(port) };
 }
 
-/** Reads a stretch, however many reads that takes. */
+/** Reads a range, in as many reads as necessary. */
 async function readAll(reader: TorrentReader, begin: number, end: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(end - begin);
   for (let at = begin; at < end;) {
@@ -68,16 +68,16 @@ Deno.test("Torrent.open() reads what is asked for first, wherever that is, while
   assertEquals(torrent.wantedFiles, [0]);
   const [late, early] = [torrent.open(0), torrent.open(0)];
   const position = 11 * PIECE + 5;
-  // Without these it waits for ever when something else comes first.
+  // If other pieces come first, the reads never settle without the time limit.
   const signal = AbortSignal.timeout(60_000);
-  // Two readers, the one behind the other: both are served before all else, with the first 6 of 17 pieces.
+  // Two readers, one behind the other, are both served before everything else, with the first 6 of 17 pieces.
   const [tail, head] = await Promise.all([
     late.read(position, { length: 1000, signal }),
     early.read(0, { length: 1000, signal }),
   ]);
   assertEquals([tail, head], [data.slice(position, position + 1000), data.slice(0, 1000)]);
   early.close();
-  // A seek to the last byte, which comes with the next 5.
+  // A seek to the last byte is served with the next 5 pieces.
   const last = late.read(data.length - 1, { signal });
   seeder.allow(5 * BLOCKS);
   assertEquals(await last, data.slice(-1));
@@ -86,7 +86,7 @@ Deno.test("Torrent.open() reads what is asked for first, wherever that is, while
   await assertRejects(() => late.read(-1), RangeError);
   await assertRejects(() => late.read(0, { length: 0 }), RangeError);
   late.close();
-  // From beginning to end, whatever the file's name is meanwhile.
+  // A reader reads from beginning to end, while the file gets its final name.
   const whole = torrent.open(0);
   assertEquals(await readAll(whole, 0, data.length), data);
   await torrent.finished;

@@ -7,7 +7,7 @@ import type { Session, TorrentHandle } from "../../src/session/session.ts";
 import { torrentOf } from "../../src/session/store_schema.ts";
 import { eventOf, HOST, Lab } from "../support/session_lab.ts";
 
-/** A new session with a state folder, and what it restores. */
+/** Starts a session with a state folder and restores its torrents. */
 async function restored(lab: Lab, stateFolder: string): Promise<{ session: Session; torrents: TorrentHandle[] }> {
   const { session } = await lab.session({ stateFolder });
   return { session, torrents: await session.restore() };
@@ -129,7 +129,7 @@ Deno.test("Session.restore() knows nothing of a torrent that was removed, as soo
   for (const state of [killed, stateFolder]) assertEquals((await restored(lab, state)).torrents, []);
 });
 
-/** Something that can be changed while a torrent runs, and how that is seen. */
+/** A setting that can be changed while a torrent runs, and how to read it. */
 interface Change {
   readonly what: string;
   change(torrent: TorrentHandle): unknown;
@@ -175,7 +175,7 @@ const CHANGES: readonly Change[] = [
   },
 ];
 
-/** A torrent of three files. */
+/** Returns a torrent of three files. */
 async function manyFiles(lab: Lab): Promise<Metainfo> {
   const source = lab.make("many");
   for (const name of ["a", "b", "c"]) {
@@ -184,7 +184,7 @@ async function manyFiles(lab: Lab): Promise<Metainfo> {
   return (await createTorrent(source, { platform, trackers: [[lab.tracker.url]], webSeeds: [] })).meta;
 }
 
-/** Waits until something is the case that another thread, or the disk, has a part in. */
+/** Polls for a condition that depends on another thread or on the disk. */
 async function eventually(isSo: () => boolean, what: string): Promise<void> {
   for (let tries = 0; !isSo(); tries++) {
     assert(tries < 500, what);
@@ -216,7 +216,7 @@ Deno.test("Session.restore() goes on with removing files that was interrupted", 
   const again = await session.add(meta, { folder });
   await again.finished;
   await session.stop();
-  // As it is when the session is killed before the file is removed.
+  // The state in the database is the one left by a kill before the file is removed.
   database().prepare("UPDATE torrents SET state = ?").run(states[0] as string);
 
   const { session: second, torrents } = await restored(lab, stateFolder);
@@ -225,7 +225,7 @@ Deno.test("Session.restore() goes on with removing files that was interrupted", 
 });
 
 Deno.test("Session.restore() knows of everything that was changed while a torrent ran, however the session ended", async () => {
-  // Each waits a second for its turn to be written.
+  // The changes run at the same time, since each is written a second later.
   await Promise.all(CHANGES.map(tryChange));
 });
 
@@ -236,7 +236,7 @@ async function tryChange({ what, change, seen }: Change): Promise<void> {
   const { session, events } = await lab.session({ stateFolder });
   const torrent = await session.add(meta, { folder });
   await eventOf(session, events, (event) => event.event === "state" && event.state === "downloading");
-  // What a session would find after a kill is what it finds in a copy.
+  // A session that starts on a copy of the database finds what it would find after a kill.
   const killed = lab.make("killed");
   const copied = (): string | null => {
     for (const name of ["session.db", "session.db-wal"]) {

@@ -15,7 +15,7 @@ const HOST = "10.0.0.1";
 const PIECE = 32 * 1024;
 const KIB = 1024;
 
-/** File 1 is in pieces 1 and 2, file 2 in 2 to 4, file 3 in 4 to 8. */
+/** File 1 is in pieces 1 and 2, file 2 in pieces 2 to 4, file 3 in pieces 4 to 8. */
 const torrent = new Torrent(PIECE, [
   { path: "t/0", length: 50 * KIB },
   { path: "t/1", length: 20 * KIB },
@@ -28,12 +28,12 @@ const torrent = new Torrent(PIECE, [
 class Lab {
   readonly clock = new VirtualClock();
   readonly announces: URLSearchParams[] = [];
-  /** Whom trackers name. */
+  /** Peers that the trackers return. */
   named: readonly PeerAddress[] = [];
   readonly #net = new MemoryNetwork(this.clock, 64 * KIB);
   readonly #sessions: Session[] = [];
 
-  /** A session with the torrent, as `add` says; it has everything when `whole` is set. */
+  /** Starts a session and adds the torrent with the options `add`. The session has every piece if `whole` is set. */
   async start(
     add: Partial<AddOptions> & { readonly files?: ReadonlySet<number> },
     options: { readonly whole?: boolean; readonly announce?: string } = {},
@@ -108,14 +108,15 @@ Deno.test("Session fetches wanted files, counts by them, and is a partial seed t
     "/dl/t/2",
   ]);
 
-  // The next announce says what it is, that bytes are missing, wanted or not, and none that the torrent is complete.
+  // The next announce has the event `paused` of a partial seed and counts all missing bytes, wanted or not. No announce
+  // has the event `completed`.
   await lab.clock.play(70_000);
   assertEquals(lab.announces.map((query) => [query.get("event"), query.get("left")]), [
     ["started", `${270 * KIB}`],
     ["paused", `${(270 - 126) * KIB}`],
   ]);
 
-  // It wants nothing from the seed any more, but serves others what it has, who know that it wants nothing.
+  // The session disconnects from the seed, but serves peers, which know that it wants nothing.
   assertEquals([...some.torrent.peers()].length, 0);
   const same = await lab.start({ files: new Set([3]), peers: [some.session.listenAddress] });
   await finishing(same.torrent.finished, lab.clock);

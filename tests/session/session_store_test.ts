@@ -16,10 +16,10 @@ import { VirtualClock } from "../support/virtual_clock.ts";
 
 const DAY = 24 * 60 * 60 * 1000;
 const PATH = "/state/session.db";
-/** Databases that are damaged in each way. */
+/** Number of databases that are damaged in each way. */
 const ROUNDS = Number(Deno.env.get("DAMAGE_ROUNDS") ?? 3);
 
-/** A torrent whose record can be changed at will. */
+/** A torrent whose record a test can change at any time. */
 class FakeTorrent implements KeptTorrent {
   readonly infoHash: InfoHash;
   readonly traffic = { downloaded: 0, uploaded: 0 };
@@ -42,7 +42,7 @@ class FakeTorrent implements KeptTorrent {
   }
 }
 
-/** A disk, a clock, and programs that come and go. */
+/** A disk, a clock, and programs that start and end. */
 class World {
   readonly clock = new VirtualClock();
   readonly files = new MemoryFiles({ wallClock: () => this.clock.wallClock() });
@@ -71,7 +71,7 @@ class World {
     return store;
   }
 
-  /** The program ends as with SIGKILL; the next one is another. */
+  /** Ends the program as SIGKILL does, and starts another. */
   kill(): void {
     this.#program.dead = true;
     this.#program = { dead: false };
@@ -197,7 +197,7 @@ Deno.test("SessionStore.leave() keeps a torrent as it was last, remove() doesn't
   store.leave(one!.infoHash);
   store.remove(two!.infoHash);
   store.remove(three!.infoHash);
-  store.add(three!); // the user wants it after all
+  store.add(three!); // the user adds the torrent again
   await store.close();
   const again = await world.open();
   assertEquals(again.torrents().map(({ folder }) => folder), ["/elsewhere", "/dl"]);
@@ -478,7 +478,7 @@ Deno.test("SessionStore forgets what belongs to no torrent after 30 days, and to
   assertEquals(world.warnings, []);
 });
 
-/** What may have become of a database, and whether it can be used all the same. */
+/** Ways to damage a database file. */
 const DAMAGES: Readonly<Record<string, (path: string, bytes: Bytes, random: () => number) => void>> = {
   "cut off": (path, bytes, random) => Deno.writeFileSync(path, bytes.subarray(0, Math.floor(random() * bytes.length))),
   "with other bytes in it": (path, bytes, random) => {

@@ -42,7 +42,7 @@ Deno.test("Session encrypts the handshake where it can, and everything where tha
     await seed.finished;
     const { session } = await lab.session({ encryption: leeching, platform: { ...platform, http } });
     const flags: string[] = [];
-    // At the end they hang up, since neither needs the other.
+    // Flags are read on connecting: at the end the peers disconnect, since neither needs the other.
     session.subscribe((event) => {
       if (event.event === "peer" && event.action === "connected") flags.push(torrent.snapshot().peers[0]!.flags);
     });
@@ -59,7 +59,7 @@ Deno.test("Session encrypts the handshake where it can, and everything where tha
 Deno.test("Session serves pieces that it has while it downloads the rest", async () => {
   await using lab = new Lab();
   const { meta, data } = await lab.payload(2_000_000);
-  // Each of two leechers has one half; nobody has everything.
+  // Each of two leechers has one half of the pieces, and no peer has every piece.
   const half = Math.floor(meta.pieceCount / 2) * PIECE;
   const halves = [lab.make("left"), lab.make("right")];
   for (const [i, folder] of halves.entries()) {
@@ -82,7 +82,7 @@ Deno.test("Session bans a peer that sends wrong data, and finishes with another"
   const wrong = lab.make("wrong");
   const random = seededRandom(7);
   Deno.writeFileSync(`${wrong}/${NAME}`, data.map((byte, i) => i % 65536 < 1000 ? Math.floor(random() * 256) : byte));
-  // Bans go by address, so the liar has one of its own.
+  // Bans are by address, so the liar has an address of its own.
   const { session: liar } = await lab.session({ bind: "127.0.0.2" });
   await (await liar.add(meta, { folder: wrong, seedOnly: true, trust: true })).finished;
   const honest = await lab.seeder(meta, source);
@@ -104,7 +104,7 @@ Deno.test("Session goes on where a stopped one left off", async () => {
   const seeder = await lab.seeder(meta, source);
   const folder = lab.make("out");
   const stateFolder = lab.make("state");
-  // Only a part is there at first: what the first session has when it is stopped.
+  // The first session finds and downloads only a part of the torrent before it is stopped.
   Deno.writeFileSync(`${folder}/${NAME}.part`, data.subarray(0, 30 * PIECE));
   const first = await lab.session({ stateFolder });
   const before = await first.session.add(meta, { folder });
@@ -224,7 +224,7 @@ Deno.test("Session.setMaxConnections() changes the limit, and refuses what is no
     assertThrows(() => session.setMaxConnections(count), RangeError, `${count}`);
     assertThrows(() => new Session({ platform, maxConnections: count }), RangeError, `${count}`);
   }
-  // Who wants more for one torrent wants as many for all.
+  // A limit per torrent above the default limit of the session raises the limit of the session.
   assertEquals(new Session({ platform, maxPeers: 800 }).connections.limit, 800);
 });
 

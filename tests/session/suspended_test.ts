@@ -13,14 +13,17 @@ import { startDigest } from "../../src/platform/start_digest.ts";
 
 const HOST = "10.0.0.1";
 const ANNOUNCE = "http://tracker.test/announce";
-/** Bytes a second on the line. */
+/** Bytes per second of the line. */
 const RATE = 32 * 1024;
 /** Bytes of the torrent: half a minute of downloading. */
 const SIZE = 30 * RATE;
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 
-/** A platform that can be suspended as Ctrl-Z suspends a program: time passes, others act, nothing runs here. */
+/**
+ * A platform that can be suspended as Ctrl-Z suspends a program: time passes and other hosts act, but no code runs
+ * here.
+ */
 class Suspendable {
   readonly #clock: VirtualClock;
   readonly #net: Network;
@@ -28,11 +31,11 @@ class Suspendable {
   #asleep = false;
   #timers: (() => void)[] = [];
   #wake: (() => void)[] = [];
-  /** When there was an announce, and with which event. */
+  /** Times and events of the announces. */
   readonly announces: { readonly at: number; readonly event: string | null }[] = [];
-  /** Who the tracker says is there. */
+  /** Peers that the tracker returns. */
   peers: readonly number[] = [];
-  /** Milliseconds by which the wall clock is wrong, asked anew at each look. */
+  /** Returns the error of the wall clock in milliseconds, called at each reading. */
   wallClockError: () => number = () => 0;
 
   constructor(clock: VirtualClock, net: Network) {
@@ -44,7 +47,7 @@ class Suspendable {
     this.#asleep = true;
   }
 
-  /** All timers that fell due meanwhile run first, then all that came is seen: the worst of the orders that there are. */
+  /** Runs all timers that fell due, then delivers everything that arrived: the worst possible order. */
   resume(): void {
     this.#asleep = false;
     for (const run of this.#timers.splice(0)) run();
@@ -130,13 +133,13 @@ class Suspendable {
 
 /** What happens to a download after ten seconds. */
 interface Disturbance {
-  /** Who is suspended, and for how many milliseconds. */
+  /** Suspends one side for a number of milliseconds. */
   readonly suspend?: { readonly who: "leecher" | "seeder"; readonly time: number };
-  /** What is wrong with the leecher's wall clock. */
+  /** Error of the leecher's wall clock. */
   readonly wallClockError?: () => number;
 }
 
-/** Downloads, and disturbs that. */
+/** Downloads a torrent with a disturbance. */
 async function disturbed({ suspend, wallClockError }: Disturbance) {
   const clock = new VirtualClock();
   const net = new MemoryNetwork(clock, RATE);
@@ -154,7 +157,7 @@ async function disturbed({ suspend, wallClockError }: Disturbance) {
   await seeding.add(meta, { folder: "/dl", seedOnly: true, trust: true });
   const download = await leeching.add(meta, { folder: "/dl" });
   let fastest = 0;
-  /** Plays until the download is complete, but not for longer than some seconds. */
+  /** Plays until the download is complete, at most for some seconds. */
   const play = async (seconds: number) => {
     for (let i = 0; i < seconds && download.snapshot().state !== "seeding"; i++) {
       await clock.play(SECOND);
@@ -201,10 +204,11 @@ for (const [who, time] of CASES) {
     assertEquals([state, verified], ["seeding", SIZE]);
     assertEquals(events.filter(({ event }) => event === "error" || event === "hash_failed"), []);
     assertEquals(events.filter((event) => event.event === "peer" && event.action === "banned"), []);
-    // What was under way may be asked for again, and no figure is made of the time that was slept through.
+    // Pending blocks may be requested again, and no rate is computed over the suspended time.
     assertLess(wasted, SIZE / 8);
     assertLess(fastest, 1.5 * RATE);
-    // An announce that fell due meanwhile is made up for, once; when there was none, peers may be missed.
+    // An announce that fell due while suspended is sent once on resuming. If none fell due, one may be sent for lack of
+    // peers.
     const late = announces.filter(({ at, event }) => at >= resumed && at < resumed + SECOND && event === null);
     assert(late.length <= 1 && (time < 30 * MINUTE || late.length === 1), `${late.length} announces at once`);
   });
@@ -257,7 +261,7 @@ Deno.test("Session: torrents on which nothing happens cost nothing, dial who may
   await clock.play(60 * MINUTE);
   assertEquals(clock.fired, 0);
 
-  // A torrent with a peer that is gone is not left in peace for longer than until it is to be dialled again.
+  // A torrent with a lost peer only wakes up when the peer is to be dialled again.
   const events: SessionEvent[] = [];
   session.subscribe((event) => void events.push(event));
   await session.add(metas[3]!, { folder: "/dl", seedOnly: true, trust: true, peers: [{ host: HOST, port: 9 }] });

@@ -21,7 +21,7 @@ const ANNOUNCE = "http://tracker.test/announce";
 const PIECE = 16 * 1024;
 const FILES = { a: 3 * PIECE - 1000, b: 5 * PIECE, c: 4 * PIECE + 5000 };
 
-/** A torrent of three files, and their bytes. */
+/** Returns a torrent of three files, and their contents. */
 function several(seed: number) {
   const content = Object.entries(FILES).map(([name, length]) => ({ path: [name], length }));
   const data = noise(FILES.a + FILES.b + FILES.c, seed);
@@ -69,14 +69,14 @@ class Lab {
     return { session, files, events };
   }
 
-  /** Where somebody listens who has everything. */
+  /** Starts a seeder and returns its address. */
   async seeder() {
     const { session } = await this.session({ whole: true });
     await session.add(meta, { folder: "/dl", seedOnly: true, trust: true });
     return session.listenAddress;
   }
 
-  /** Lets time pass until something is so. */
+  /** Lets time pass until a condition holds. */
   async until(isSo: () => boolean): Promise<void> {
     for (const end = this.clock.now() + 600_000; !isSo();) {
       assert(this.clock.now() < end, "it never comes to that");
@@ -145,7 +145,7 @@ Deno.test("what a torrent had begun when it ran into an error is of no interest 
   await lab.until(() => torrent.state === "error");
   broken = false;
   torrent.resume();
-  // Of the first search nothing came.
+  // The search that was under way at the error has no effect.
   await finishing(torrent.finished, lab.clock);
   assertAllIn("/dl", files);
   await lab.stop();
@@ -220,7 +220,7 @@ Deno.test("web seeds are asked only while a torrent is at work", async () => {
   assertEquals(asked.length, count);
   await finishing(session.remove(torrent), lab.clock);
 
-  // One that only moves what has run into an error asks nobody, either.
+  // A torrent with an error that is only being moved sends no requests, either.
   files.put("/dl/t/a/x", new Uint8Array(1));
   const failed = await session.add(withSeed, { folder: "/dl" });
   await finishing(assertRejects(() => failed.finished, ShoalError), lab.clock);
@@ -353,7 +353,7 @@ Deno.test("a choice of files that fails halfway, and can't be undone, is an erro
   assertEquals([torrent.state, torrent.wantedFiles], ["error", [0, 2]]);
   files.onCall = () => null;
   torrent.resume();
-  torrent.addPeers([await lab.seeder()]); // of the pieces at the edges, parts were in the other file
+  torrent.addPeers([await lab.seeder()]); // parts of the pieces at the edges were in the other file
   await finishing(torrent.finished, lab.clock);
   await finishing(torrent.setFiles(null), lab.clock);
   await finishing(torrent.finished, lab.clock);
@@ -374,7 +374,7 @@ Deno.test("trackers that a user has taken from a magnet link don't come back wit
   await lab.stop();
 });
 
-/** Plays random commands on a torrent that downloads, then lets it finish. */
+/** Runs random commands on a downloading torrent, then lets it finish. */
 async function play(seed: number): Promise<void> {
   const random = seededRandom(seed);
   const below = (count: number) => Math.floor(random() * count);
@@ -392,7 +392,7 @@ async function play(seed: number): Promise<void> {
     },
   });
   const { session, files, events } = await lab.session({ change });
-  // Somebody fetches from it all the time.
+  // A leecher downloads from the torrent all the time.
   const { session: other } = await lab.session();
   const leecher = await other.add(meta, { folder: "/dl", peers: [session.listenAddress] });
   leecher.setLimits({ down: 5000 });
@@ -409,7 +409,7 @@ async function play(seed: number): Promise<void> {
     ...choice,
   }) as Torrent;
   torrent.addPeers(peers);
-  // Now and then the disk fails.
+  // The disk fails at times.
   let faults = 0;
   files.onCall = ({ operation, path }) => {
     if (faults === 0 || !/^\/(one|two)\//.test(path) || !["write", "sync", "open", "rename"].includes(operation)) {
@@ -424,7 +424,7 @@ async function play(seed: number): Promise<void> {
   });
   const done: Promise<unknown>[] = [];
   const log: string[] = [];
-  // What is refused is refused with a reason that is meant for the user.
+  // Every refused command has to give a reason for the user.
   const expect = (work: Promise<unknown>) =>
     done.push(work.catch((error) => assert(error instanceof ShoalError, `${log}: ${error?.stack}`)));
   const commands: Record<string, () => void> = {
@@ -463,7 +463,7 @@ async function play(seed: number): Promise<void> {
     },
   };
   const names = Object.keys(commands);
-  // Who is told of something may ask for something at once.
+  // Listeners of events may give commands at once.
   let mayAnswer = true;
   session.subscribe(({ event }) => {
     if (!mayAnswer || random() > 0.05) return;
@@ -489,7 +489,7 @@ async function play(seed: number): Promise<void> {
     await finishing(Promise.all(done), lab.clock);
     torrent.resume();
     torrent.setLimits({ down: null });
-    // What the disk has done to it may come to light only now.
+    // Earlier failures of the disk may be noticed only now.
     await finishing(torrent.setFiles(null).catch(() => {}), lab.clock);
     if (torrent.state === "error") torrent.resume();
     await finishing(torrent.setFiles(null), lab.clock);
@@ -503,7 +503,8 @@ async function play(seed: number): Promise<void> {
   }
   await finishing(Promise.all(done), lab.clock);
   await finishing(torrent.stop(), lab.clock);
-  // Trackers hear that it comes, perhaps as a partial seed (BEP 21), and that it goes, in turns, and of one download at the most.
+  // Trackers are told in turns that the torrent starts, perhaps as a partial seed (BEP 21), and stops, and of at most
+  // one completed download.
   const told = announces.map((event) => ({ started: "S", paused: "P", completed: "C", stopped: "X" })[event] ?? "")
     .join("");
   assert(/^([SP]P*C?P*X)*$/.test(told) && told.indexOf("C") === told.lastIndexOf("C"), `${seed}: ${told} ${log}`);

@@ -1,11 +1,14 @@
-/** Files under their final names that can't be proven right or wrong before their neighbours are here. */
+/** Files under their final names that can't be verified before their neighbours are complete. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { StorageError } from "../../src/storage/errors.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { QUIET, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
-/** Pieces of 64: `b` lies in one with both neighbours, `c` has two of its own, `d` shares both of its pieces. */
+/**
+ * With pieces of 64 bytes, `b` lies in one piece with both neighbours, `c` has two pieces of its own, `d` shares both
+ * of its pieces.
+ */
 const torrent = new Torrent(64, [
   { path: "t/a", length: 150 },
   { path: "t/b", length: 20 },
@@ -101,7 +104,7 @@ Deno.test("Storage replaces what holds nothing but a part of the right file", as
   for (const part of parts) {
     const files = new MemoryFiles();
     for (const name of ["t/b", "t/d"]) files.put(`/dl/${name}`, part(torrent.file(name)).slice());
-    files.put("/dl/t/c", new Uint8Array(200)); // set aside for it by another client, nothing in it yet
+    files.put("/dl/t/c", new Uint8Array(200)); // preallocated by another client, no data yet
     await download(files);
     assertWhole(files);
   }

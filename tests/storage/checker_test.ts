@@ -42,13 +42,13 @@ function all(torrent: Torrent): Bitfield {
   return field;
 }
 
-/** Threads without threads: batches wait until the test lets them go, the latest first. */
+/** Hashers without threads. Batches wait until the test completes them, the latest first. */
 class FakeHashers implements FileHashers {
   readonly batches: HashBatch[] = [];
   closed = 0;
   most = 0;
   readonly #waiting: (() => void)[] = [];
-  /** Numbers of batches that fail. */
+  /** Numbers of the batches that fail. */
   readonly fails = new Set<number>();
 
   constructor(readonly lanes: number, readonly read: (segment: FileSegment) => Bytes) {}
@@ -79,7 +79,7 @@ class FakeHashers implements FileHashers {
   }
 }
 
-/** Hashers that read what `data` has in the files of `torrent`. */
+/** Returns hashers that read the files of `torrent` from `data`. */
 function hashersOf(torrent: Torrent, data: Bytes): FakeHashers {
   return new FakeHashers(3, ({ path, position, length }) => {
     if (path === null) return new Uint8Array(length);

@@ -13,7 +13,7 @@ const { now, digest, startFileHashers } = denoPlatform;
 const THREADS = { now, digest, startFileHashers: () => startFileHashers!() };
 const NO_THREADS = { now, digest };
 
-/** What becomes of a file before it is checked. */
+/** Damage to a file before it is checked. */
 type Harm = "none" | "flip" | "cut" | "remove" | "long" | "empty";
 
 async function inFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
@@ -25,7 +25,7 @@ async function inFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-/** Writes the files of a torrent, each with the harm that it is to take; `part` gives all of them that name. */
+/** Writes the files of a torrent, each with its damage; `part` is a suffix for all file names. */
 async function writeFiles(
   torrent: Torrent,
   { folder, harms, part = "" }: { readonly folder: string; readonly harms: readonly Harm[]; readonly part?: string },
@@ -44,14 +44,14 @@ async function writeFiles(
   }
 }
 
-/** Checks what is in a folder; `readOnly` as seeding does it, else as downloading does. */
+/** Checks a folder, as for seeding if `readOnly` is set, otherwise as for downloading. */
 async function check(
   torrent: Torrent,
   { folder, readOnly, platform, before }: {
     readonly folder: string;
     readonly readOnly: boolean;
     readonly platform: CheckOptions["platform"];
-    /** What happens between looking for the files and reading them. */
+    /** Called between the search for files and the check. */
     readonly before?: () => Promise<void>;
   },
 ): Promise<Bitfield> {
@@ -72,7 +72,7 @@ async function check(
   }
 }
 
-/** The pieces that must be right: those that touch no harmed byte. */
+/** Returns the pieces that have to pass: those that touch no damaged byte. */
 function expected(torrent: Torrent, harms: readonly Harm[]): number[] {
   const { layout, map } = torrent;
   const right: number[] = [];
@@ -108,7 +108,7 @@ const TORRENT = new Torrent(16 * KIB, [
 ]);
 
 Deno.test("checkPieces() finds the same on threads and without: right, wrong, cut, missing, long, unfinished", async () => {
-  const kept = startFileHashers!(); // so that the threads are not started anew for each
+  const kept = startFileHashers!(); // keeps the threads running between checks
   await inFolder(async (top) => {
     const cases: readonly (readonly Harm[])[] = [
       ["none"],
@@ -121,7 +121,7 @@ Deno.test("checkPieces() finds the same on threads and without: right, wrong, cu
     ];
     for (const [number, harms] of cases.entries()) {
       for (const readOnly of [true, false]) {
-        if (!readOnly && harms.includes("long")) continue; // refused before it is checked
+        if (!readOnly && harms.includes("long")) continue; // such a file is refused before the check
         const folder = `${top}/${number}-${readOnly}`;
         await Deno.mkdir(folder);
         await writeFiles(TORRENT, { folder, harms, part: readOnly ? "" : ".part" });
@@ -164,7 +164,7 @@ Deno.test("checkPieces() tells by name which file has vanished or was cut while 
 Deno.test("checkPieces() finds the same with threads and without, whatever the torrent", async () => {
   const harm = fc.constantFrom<Harm>("none", "none", "none", "flip", "cut", "remove", "long", "empty");
   const sketch = fc.record({ length: fc.integer({ min: 0, max: 90_000 }), pad: fc.boolean(), harm });
-  const kept = startFileHashers!(); // so that the threads are not started anew for each
+  const kept = startFileHashers!(); // keeps the threads running between checks
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 80_000 }),

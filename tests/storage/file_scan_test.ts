@@ -90,7 +90,7 @@ Deno.test("scanFiles() names what can't be in a torrent", async () => {
 
 Deno.test("scanFiles() tells names that are no UTF-8 from files that have vanished", async () => {
   const files = filesOf("/d/a");
-  // Where a name has other bytes, the runtime lists it with U+FFFD in it, and nothing of that name can be found.
+  // The runtime lists a name that is not UTF-8 with U+FFFD in it, and no file can be found by that name.
   files.list = () => Promise.resolve(["caf\ufffd"]);
   const error = await assertRejects(
     () => scanFiles("/d", { files }),
@@ -106,7 +106,7 @@ Deno.test("scanFiles() tells names that are no UTF-8 from files that have vanish
   );
   const isLeftOut = (path: readonly string[]) => path[0]!.includes("\ufffd");
   assertEquals((await scanFiles("/d", { files, isLeftOut })).files.length, 1);
-  // Another file may really be called what the runtime makes of such a name.
+  // Another file may really have the name that the runtime lists.
   files.put("/d/caf\ufffd", new Uint8Array(1));
   files.list = () => Promise.resolve(["caf\ufffd", "caf\ufffd"]);
   await assertRejects(() => scanFiles("/d", { files }), ShoalError, "is not valid UTF-8");

@@ -1,5 +1,5 @@
 /**
- * A small torrent with data, and what a {@linkcode Storage} of it needs.
+ * A small torrent with data, and the surroundings of a {@linkcode Storage} of it.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { sha1, startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
-/** One file in short: its path with slashes, and its length; or the path that a link leads to. */
+/** A file in short: path with slashes, and length; or a link and its target. */
 export interface FileSketch {
   readonly path: string;
   readonly length?: number;
@@ -34,7 +34,7 @@ export const sketches = fc.array(
   )
 ).filter((files) => files.some(({ length, pad }) => length! > 0 && !pad));
 
-/** A layout from sketches. */
+/** Returns a layout of sketched files. */
 export function layoutOf(pieceLength: number, sketches: readonly FileSketch[]): StorageLayout {
   let offset = 0;
   const files = sketches.map(({ path, length = 0, pad = false, link }): StorageFile => {
@@ -58,7 +58,7 @@ export { sha1 };
 export class Torrent {
   readonly layout: StorageLayout;
   readonly map: FileMap;
-  /** All bytes; padding is zeros. */
+  /** All bytes of the torrent; padding is zeros. */
   readonly data: Bytes;
   readonly hashes: readonly Bytes[];
   readonly infoHash: InfoHash;
@@ -74,25 +74,25 @@ export class Torrent {
     this.infoHash = new InfoHash(sha1(this.data));
   }
 
-  /** A copy of a piece. */
+  /** Returns a copy of a piece. */
   piece(index: number): Bytes {
     const offset = index * this.layout.pieceLength;
     return this.data.slice(offset, offset + this.map.pieceSize(index));
   }
 
-  /** A copy of what the file at `path` holds. */
+  /** Returns a copy of the contents of the file at `path`. */
   file(path: string): Bytes {
     const file = this.layout.files.find((file) => file.path.join("/") === path)!;
     return this.data.slice(file.offset, file.offset + file.length);
   }
 
-  /** Every path that is on disk in the end, below `folder`, sorted. */
+  /** Returns every path that is on disk after the download, below `folder`, sorted. */
   finalPaths(folder: string): string[] {
     return this.layout.files.filter((file) => !file.pad).map((file) => `${folder}/${file.path.join("/")}`).sort();
   }
 }
 
-/** A storage of `torrent` in `/dl`, with resume state in `/state`. */
+/** Returns a storage of `torrent` in `/dl`, with resume state in `/state`. */
 export function storageOf(
   torrent: Torrent,
   files: FileSystem,
@@ -117,15 +117,15 @@ export function storageOf(
   });
 }
 
-/** Where the resume state of `torrent` in `folder` is kept. */
+/** Returns the path of the resume state of `torrent` in `folder`. */
 export function statePath(torrent: Torrent, folder = "/dl"): string {
   return `/state/${torrent.infoHash.hex}-${toHex(sha1(utf8(folder))).slice(0, 8)}.resume`;
 }
 
-/** {@linkcode Storage.open} options for those who want to hear nothing. */
+/** Options for {@linkcode Storage.open} that ignore progress. */
 export const QUIET = { onProgress(): void {} };
 
-/** Writes what `have` lacks, in the order of `pieces`. */
+/** Writes the pieces that `have` lacks, in the order of `pieces`. */
 export async function writeMissing(
   torrent: Torrent,
   storage: Storage,

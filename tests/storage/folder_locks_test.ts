@@ -25,7 +25,7 @@ function filesWith(...folders: readonly string[]): MemoryFiles {
 
 Deno.test("FolderLocks lets one have a torrent in a folder, and leaves nothing behind", async () => {
   const files = filesWith("/dl", "/other");
-  const [ours, theirs] = [new FolderLocks(files), new FolderLocks(files)]; // as in two processes
+  const [ours, theirs] = [new FolderLocks(files), new FolderLocks(files)]; // as two processes have them
   const first = await ours.take("/dl", { infoHash: hashOf(1), now: 5 });
   assert(first);
   for (const locks of [ours, theirs]) assertEquals(await locks.take("/dl", { infoHash: hashOf(1), now: 5 }), null);
@@ -145,7 +145,7 @@ Deno.test("Storage that waited for another process finds what that has finished 
   const have = await first.open("resume", QUIET);
   await first.writePiece(0, torrent.piece(0));
   let waits = 0;
-  // As another process has it: whoever waits for the first one's lock gets it when the first one has ended.
+  // As with another process: a waiter gets the first storage's lock when the first storage has closed.
   const lock: FileSystem["lock"] = async (path, options) => {
     if (/[.]shoal-s/.test(path) && options.patience > 0 && waits++ === 0) {
       await writeMissing(torrent, first, have);

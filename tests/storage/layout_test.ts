@@ -16,7 +16,7 @@ const layouts = fc.record({
 Deno.test("FileMap.ranges() puts every byte where it belongs", () => {
   fc.assert(fc.property(layouts, fc.nat(), fc.nat(), (layout, a, b) => {
     const map = new FileMap(layout);
-    // Byte by byte: which file, which position.
+    // File and position of every byte.
     const places: (readonly [file: number, position: number] | null)[] = [];
     for (const [index, file] of layout.files.entries()) {
       for (let position = 0; position < file.length; position++) places.push(file.pad ? null : [index, position]);

@@ -1,4 +1,4 @@
-/** Moving a torrent to another folder while it is used, and removing it. */
+/** Moving a torrent to another folder while the torrent is used, and removing it. */
 
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { FileError } from "../../src/platform/file_errors.ts";
@@ -10,7 +10,10 @@ import { MemoryFiles } from "../support/memory_files.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
-/** Pieces of 64: `a` has 0 to 2, `b` 2, `c` 2 to 4, `d` 4 to 6, `e` 6 and 7. */
+/**
+ * With pieces of 64 bytes, `a` has pieces 0 to 2, `b` piece 2, `c` pieces 2 to 4, `d` pieces 4 to 6, `e` pieces 6 and
+ * 7.
+ */
 const torrent = new Torrent(64, [
   { path: "t/a", length: 150 },
   { path: "t/sub/b", length: 20 },
@@ -22,7 +25,7 @@ const torrent = new Torrent(64, [
 ]);
 const PIECES = 8;
 const PART_NAME = `.shoal-${torrent.infoHash.hex}.part`;
-/** Same file system, and another one. */
+/** A folder on the same file system, and one on another. */
 const TARGETS = ["/new/place", "/mnt/place"];
 
 function newDisk(clock?: VirtualClock, room = Infinity): MemoryFiles {
@@ -40,7 +43,7 @@ async function assertServes(storage: Storage): Promise<void> {
   }
 }
 
-/** Everything there is of the torrent: whole files, an unfinished one, the partfile. */
+/** Writes every kind of file of the torrent: complete files, an incomplete file, and the partfile. */
 async function partly(files: MemoryFiles, options: Parameters<typeof storageOf>[2] = {}): Promise<Storage> {
   const storage = storageOf(torrent, files, { files: new Set([0, 1, 3, 5]), ...options });
   await storage.open("resume", QUIET);
@@ -78,7 +81,7 @@ for (const target of TARGETS) {
     assertEquals(at(files, "/state").length, 1);
     const state = parseResumeState(files.get(statePath(torrent, target))!, { pieceCount: PIECES, fileCount: 7 });
     assertEquals([state.folder, state.otherFolder, ...state.pieces], [target, undefined, 0, 1, 2, 7]);
-    // It goes on there, in all respects.
+    // The torrent continues in the new folder, with every operation.
     await storage.select(undefined);
     for (const piece of [3, 4, 5, 6]) await storage.writePiece(piece, torrent.piece(piece));
     await storage.flush();
@@ -219,7 +222,7 @@ for (const target of TARGETS) {
           const again = storageOf(torrent, outcome, { clock, folder, files: new Set([0, 1, 3, 5]) });
           const have = await again.open("resume", QUIET);
           if (have.count === 0 && folder === target) {
-            // Nothing has been moved yet: all is where it was.
+            // Nothing has been moved yet: every file is in the old folder.
             await again.close();
             const old = storageOf(torrent, outcome, { clock, files: new Set([0, 1, 3, 5]) });
             assertEquals([...await old.open("resume", QUIET)], [0, 1, 2, 7], why);
@@ -255,7 +258,7 @@ Deno.test("Storage.move() writes what comes meanwhile, in the old place or in th
   const copying = files.hold((call) => call.operation === "write" && call.path.includes(".moving/"));
   const moving = storage.move("/mnt/x");
   while (copying.waiting === 0) await Promise.resolve();
-  await storage.writePiece(3, torrent.piece(3)); // final files are being copied: nothing waits
+  await storage.writePiece(3, torrent.piece(3)); // complete files are being copied, which holds up no write
   copying.open();
   const renaming = files.hold((call) => call.operation === "rename" && call.path.includes(".moving/"));
   while (renaming.waiting === 0) await Promise.resolve();
@@ -322,7 +325,7 @@ Deno.test("Storage.move() refuses a folder of the torrent itself, one where it i
   await assertRejects(() => storage.move("/new"), StorageError, "is being downloaded to that folder already");
   assertEquals(await files.readFile(statePath(torrent, "/new"), 100), theirState);
   await theirs!.release();
-  await storage.move("/dl/other"); // in the download folder, but not in one of the torrent's
+  await storage.move("/dl/other"); // in the download folder, but not in a folder of the torrent
   await storage.move("/new");
   await storage.close();
   await assertRejects(() => storage.move("/dl"), StorageError, "were closed");
@@ -381,7 +384,7 @@ Deno.test("Storage.removeData() removes what is the torrent's, and nothing else"
     const files = newDisk();
     const storage = await partly(files);
     files.put("/dl/t/mine.txt", new Uint8Array(3));
-    files.put("/dl/t/c", new Uint8Array(99).fill(7)); // in the place of one that isn't wanted
+    files.put("/dl/t/c", new Uint8Array(99).fill(7)); // in the place of an unwanted file
     files.putLink("/dl/t/sub/link", "../../../home");
     files.put("/home/t/a", torrent.file("t/a"));
     if (how === "open") await storage.removeData();

@@ -3,7 +3,7 @@ import { makeRoom } from "../../src/platform/descriptors.ts";
 import { HandleBudget, OpenFiles } from "../../src/storage/open_files.ts";
 import type { FileHandle } from "../../src/platform/platform.ts";
 
-/** Handles that only say what happens to them. */
+/** Handles that only record their calls. */
 class Handles {
   readonly log: string[] = [];
   opens = 0;

@@ -1,4 +1,7 @@
-/** Kills and losses of power at any call while everything changes: what is named is right, and what was safe is found again. */
+/**
+ * Kills and power failures at any call while everything changes: files under final names are right, and pieces that
+ * were safe are found again.
+ */
 
 import { assert, assertEquals } from "@std/assert";
 import type { Bitfield } from "../../src/base/bitfield.ts";
@@ -19,21 +22,23 @@ const torrent = new Torrent(64, [
   { path: "t/f", length: 60 },
 ]);
 
-/** What is known over all lives. */
+/** Facts that outlast each run. */
 interface World {
   readonly clock: VirtualClock;
   readonly random: VirtualClock;
-  /** Pieces that were written and safe, and not forgotten since. */
+  /** Pieces that were written and synced, and not forgotten since. */
   safe: Set<number>;
-  /** Where the files are. */
+  /** Folder of the files. */
   folder: string;
-  /** Where they are being moved. */
+  /** Folder that the files are being moved to. */
   target: string | null;
 }
 
 const FOLDERS = ["/dl", "/new/place", "/mnt/place"];
 
-/** The folder to open next: that in which the files were, or the one they were on the way to if both states say so. */
+/**
+ * Returns the folder to open next: the current folder, or the target of the move if both resume states name the move.
+ */
 function folderOf(files: MemoryFiles, { folder, target, random }: World): string {
   const other = (of: string): string | undefined => {
     const bytes = files.get(statePath(torrent, of));
@@ -49,7 +54,7 @@ function someFiles({ random }: World): Set<number> {
   return new Set(Array.from({ length: COUNT }, (_, i) => i).filter(() => random.random() < share));
 }
 
-/** Writes some of what wanted files lack. */
+/** Writes some of the missing pieces of wanted files. */
 async function write(storage: Storage, wanted: ReadonlySet<number>, { random }: World): Promise<void> {
   const { have } = storage;
   const work: Promise<void>[] = [];
@@ -62,7 +67,7 @@ async function write(storage: Storage, wanted: ReadonlySet<number>, { random }: 
   await Promise.all(work);
 }
 
-/** One run of a process that may end at any call. */
+/** One run of a process, which may end at any call. */
 async function life(files: MemoryFiles, world: World): Promise<boolean> {
   const { clock, random } = world;
   let wanted = someFiles(world);
@@ -105,7 +110,7 @@ async function life(files: MemoryFiles, world: World): Promise<boolean> {
   return true;
 }
 
-/** Reads one piece, whatever goes on. */
+/** Reads one piece, at any time. */
 async function readAny(storage: Storage): Promise<void> {
   for (const piece of storage.have) return assertEquals(await readPiece(torrent, storage, piece), torrent.piece(piece));
 }

@@ -1,4 +1,4 @@
-/** What changes while a storage is open: other files, another check, pieces that are lost. */
+/** Changes of an open storage: another selection of files, another check, lost pieces. */
 
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import fc from "fast-check";
@@ -11,7 +11,10 @@ import { MemoryFiles } from "../support/memory_files.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { QUIET, readPiece, sketches, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
-/** Pieces of 64: `a` has 0 to 2, `b` 2, `c` 2 to 4, `d` 4 to 6, `e` 6 and 7. */
+/**
+ * With pieces of 64 bytes, `a` has pieces 0 to 2, `b` piece 2, `c` pieces 2 to 4, `d` pieces 4 to 6, `e` pieces 6 and
+ * 7.
+ */
 const torrent = new Torrent(64, [
   { path: "t/a", length: 150 },
   { path: "t/sub/b", length: 20 },
@@ -27,7 +30,7 @@ function onDisk(files: MemoryFiles): string[] {
   return files.paths().filter((path) => path.startsWith("/dl/") && !path.endsWith(".lock"));
 }
 
-/** The pieces of some files that aren't there. */
+/** Returns the missing pieces of some files. */
 function missingOf(of: Torrent, have: Bitfield, files: Iterable<number>): number[] {
   const pieces = new Set<number>();
   for (const file of files) {
@@ -37,7 +40,7 @@ function missingOf(of: Torrent, have: Bitfield, files: Iterable<number>): number
   return [...pieces].sort((a, b) => a - b);
 }
 
-/** Writes what some files lack. @returns Which pieces that were. */
+/** Writes the missing pieces of some files and returns their indices. */
 async function fetch(of: Torrent, storage: Storage, files: Iterable<number>): Promise<number[]> {
   const missing = missingOf(of, storage.have, files);
   await Promise.all(missing.map((piece) => storage.writePiece(piece, of.piece(piece))));
@@ -50,7 +53,7 @@ async function assertServes(of: Torrent, storage: Storage): Promise<void> {
   }
 }
 
-/** A whole download, open. */
+/** Returns an open storage with a complete download. */
 async function complete(files: MemoryFiles, options: Parameters<typeof storageOf>[2] = {}): Promise<Storage> {
   const storage = storageOf(torrent, files, options);
   await writeMissing(torrent, storage, await storage.open("resume", QUIET));
@@ -89,7 +92,7 @@ Deno.test("Storage.select() leaves an unfinished file that isn't wanted where it
   assertEquals([...await storage.select(new Set([0, 4]))], [3]);
   await fetch(torrent, storage, [0, 4]);
   await storage.flush();
-  // c has come whole by its neighbours.
+  // c is complete by the pieces of its neighbours.
   assertEquals(onDisk(files), [PART, "/dl/t/a", "/dl/t/c", "/dl/t/sub/d", "/dl/t/sub/empty"]);
   await assertServes(torrent, storage);
   await storage.close();
@@ -169,7 +172,7 @@ Deno.test("Storage.recheck() believes nothing, and makes unfinished files of tho
   const files = new MemoryFiles();
   const storage = await complete(files);
   await readPiece(torrent, storage, 5);
-  files.get("/dl/t/sub/d")![70]! ^= 1; // in piece 5
+  files.get("/dl/t/sub/d")![70]! ^= 1; // a byte of piece 5
   const fractions: number[] = [];
   const have = await storage.recheck({ onProgress: (fraction) => void fractions.push(fraction) });
   assertEquals([...have], [0, 1, 2, 3, 4, 6, 7]);
@@ -239,13 +242,13 @@ Deno.test("Storage.forget() takes the final name of what lacks a piece, and give
   const files = new MemoryFiles();
   const storage = await complete(files);
   await readPiece(torrent, storage, 4);
-  files.get("/dl/t/c")!.fill(9, 90, 95); // in piece 4
+  files.get("/dl/t/c")!.fill(9, 90, 95); // bytes of piece 4
   assertEquals([...await storage.forget([4])], [0, 1, 2, 3, 5, 6, 7]);
   // d has a part in piece 4, too.
   assertEquals(onDisk(files).filter((path) => path.endsWith(".part")), ["/dl/t/c.part", "/dl/t/sub/d.part"]);
   await assertRejects(() => storage.load(4, 0, 64), RangeError, "not there");
   await assertServes(torrent, storage);
-  // As after a restart.
+  // The same after a restart.
   const next = files.copy();
   const after = storageOf(torrent, next);
   assertEquals([...await after.open("resume", QUIET)], [0, 1, 2, 3, 5, 6, 7]);
@@ -266,7 +269,7 @@ Deno.test("Storage.forget() claims nothing of a file that is gone, nor what is b
   files.cut("/dl/t/a", 100);
   assertEquals([...await storage.forget([7, 2])], [0, 3, 4, 5]);
   await assertServes(torrent, storage);
-  await storage.forget([1, 99, -1]); // nothing new, and nothing that there is
+  await storage.forget([1, 99, -1]); // piece 1 is missing already, and the others don't exist
   await fetch(torrent, storage, [0, 1, 2, 4, 5]);
   await storage.flush();
   await storage.close();
@@ -341,7 +344,7 @@ Deno.test("Storage.recheck() can be tried until it succeeds, also when an operat
   await storage.open("resume", QUIET);
   await fetch(torrent, storage, [2]);
   await storage.flush();
-  // What is brought home can't be written, nor can the files be looked at again.
+  // Bytes from the partfile can't be written to the file, nor can the files be scanned again.
   let broken = false;
   files.onCall = (call) => {
     broken ||= call.operation === "write" && call.path === "/dl/t/sub/b.part";
@@ -425,7 +428,7 @@ Deno.test("Storage.select() gives the same as a restart with the same files, and
         const any = new Torrent(64, drawn);
         const files = new MemoryFiles();
         const storage = storageOf(any, files, { files: new Set() });
-        const there = new Set(await storage.open("resume", QUIET)); // what is nothing but padding
+        const there = new Set(await storage.open("resume", QUIET)); // pieces that are only padding
         const whole = new Set<number>();
         for (const { files: chosen, share, forget } of steps) {
           const wanted = new Set(chosen.filter((index) => any.layout.files[index]?.pad === false));
@@ -468,7 +471,7 @@ Deno.test("Storage.select() gives the same as a restart with the same files, and
   );
 });
 
-/** Everything that can be done while it is open. */
+/** Runs every operation of an open storage. */
 async function session(files: MemoryFiles, clock: VirtualClock): Promise<void> {
   const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2, files: new Set([2]) });
   try {

@@ -28,7 +28,7 @@ Deno.test("PieceWriter merges neighbours that wait for the same file", async () 
   const work = [4, 9, 3, 2, 7, 5].map((piece) => writer.write(piece, one.piece(piece)));
   gate.open();
   await Promise.all(work);
-  // Piece 4 was taken alone, before the others came.
+  // Piece 4 was written alone, before the others came.
   assertEquals(writes(), [100, 200, 100, 100, 100]);
   assertEquals(written, [4, 2, 3, 5, 7, 9]);
   for (const piece of written) {

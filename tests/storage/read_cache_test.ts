@@ -7,7 +7,7 @@ import { Torrent } from "./fixture.ts";
 
 const KIB = 1024;
 
-/** A cache that has `bytes` for itself. */
+/** Returns a read cache with its own `bytes`. */
 function setUp(torrent: Torrent, bytes: number, memory = new MemoryBudget(2 * bytes, { reading: bytes })) {
   const reads: [offset: number, length: number][] = [];
   let failing = false;

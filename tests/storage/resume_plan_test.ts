@@ -6,7 +6,7 @@ import { judgeFiles, planStart } from "../../src/storage/resume_plan.ts";
 import type { FileRecord, ResumeState } from "../../src/storage/resume_state.ts";
 import { layoutOf } from "./fixture.ts";
 
-/** Pieces 0 and 1 in `a`, 2 in both, 3 and 4 in `b`. */
+/** Pieces 0 and 1 are in `a`, piece 2 in both files, pieces 3 and 4 in `b`. */
 const map = new FileMap(layoutOf(10, [{ path: "a", length: 25 }, { path: "b", length: 25 }]));
 const SAVED = 1_000_000;
 

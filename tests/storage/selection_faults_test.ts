@@ -1,4 +1,6 @@
-/** Kills and losses of power while files come and go that are wanted: what is claimed is there, and nothing else is. */
+/**
+ * Kills and power failures while the selection of files changes: every claimed piece exists, and no unwanted file does.
+ */
 
 import { assert, assertEquals } from "@std/assert";
 import { StorageError } from "../../src/storage/errors.ts";
@@ -19,7 +21,7 @@ const torrent = new Torrent(64, [
 ]);
 const PART = `/dl/.shoal-${torrent.infoHash.hex}.part`;
 
-/** One run of a process that may end at any call. */
+/** One run of a process, which may end at any call. */
 async function life(
   files: MemoryFiles,
   wanted: ReadonlySet<number>,
@@ -45,8 +47,9 @@ async function life(
 }
 
 /**
- * A run, and what a user does who is told that a file is in the way: where changes of names were lost and others kept, a small
- * file that is right under its final name may have no neighbour left to prove it by. It is refused, not replaced.
+ * Runs a process and acts as a user who is told that a file is in the way. If some changes of names were lost and
+ * others kept, a small file that is right under its final name may have no neighbour left to verify it with. Such a
+ * file is refused, not replaced.
  */
 async function stubbornLife(...[files, wanted, chance]: Parameters<typeof life>): Promise<boolean> {
   try {
@@ -59,7 +62,7 @@ async function stubbornLife(...[files, wanted, chance]: Parameters<typeof life>)
   }
 }
 
-/** Fails if a file is wrong under its final name, or one is there that was never wanted. */
+/** Asserts that every file under a final name is right, and that no file exists that was never wanted. */
 function assertRight(files: MemoryFiles, seen: ReadonlySet<number>, why: string): void {
   const allowed = new Set([PART]);
   for (const [index, file] of torrent.layout.files.entries()) {
@@ -132,7 +135,7 @@ Deno.test("Storage that is killed at any call of a start that moves bytes knows 
     }
     const again = storageOf(torrent, outcome, { clock, files: new Set([1, 2, 4, 5]) });
     const have = await again.open("resume", QUIET);
-    // A file that was made and not filled yet doesn't hide what the partfile has of it.
+    // A new file that isn't filled yet doesn't hide its bytes in the partfile.
     assertEquals([...have], [2, 3, 4], `after call ${last}`);
     await again.close();
   }

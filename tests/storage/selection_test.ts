@@ -8,7 +8,10 @@ import { layoutOf, QUIET, readPiece, sketches, storageOf, Torrent } from "./fixt
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
-/** Pieces of 64: `a` has 0 to 2, `b` 2, `c` 2 to 4, `d` 4 to 6, `e` 6 and 7. */
+/**
+ * With pieces of 64 bytes, `a` has pieces 0 to 2, `b` piece 2, `c` pieces 2 to 4, `d` pieces 4 to 6, `e` pieces 6 and
+ * 7.
+ */
 const torrent = new Torrent(64, [
   { path: "t/a", length: 150 },
   { path: "t/sub/b", length: 20 },
@@ -19,7 +22,7 @@ const torrent = new Torrent(64, [
 ]);
 const PART = `/dl/.shoal-${torrent.infoHash.hex}.part`;
 
-/** The pieces that cover any of some files. */
+/** Returns the pieces that overlap any of some files. */
 function piecesOf(of: Torrent, files: ReadonlySet<number>): number[] {
   const pieces = new Set<number>();
   for (const file of files) {
@@ -29,7 +32,7 @@ function piecesOf(of: Torrent, files: ReadonlySet<number>): number[] {
   return [...pieces].sort((a, b) => a - b);
 }
 
-/** Downloads some files, from what is there on. @returns The pieces that were fetched. */
+/** Downloads some files, starting from the files on disk, and returns the pieces that were fetched. */
 async function download(files: MemoryFiles, of: Torrent, wanted: readonly number[]): Promise<number[]> {
   const storage = storageOf(of, files, { files: new Set(wanted) });
   const have = await storage.open("resume", QUIET);
@@ -49,7 +52,7 @@ Deno.test("Storage makes wanted files and nothing else; bytes of others that cam
   assertEquals(await download(files, torrent, [2]), [2, 3, 4]);
   assertEquals(onDisk(files), [PART, "/dl/t/c"]);
   assertEquals(files.get("/dl/t/c"), torrent.file("t/c"));
-  // The pieces with other files in them are there after a restart, too, and are served.
+  // Pieces shared with other files are there after a restart, too, and are served.
   const storage = storageOf(torrent, files, { files: new Set([2]) });
   assertEquals([...await storage.open("check", QUIET)], [2, 3, 4]);
   for (const piece of [2, 3, 4]) assertEquals(await readPiece(torrent, storage, piece), torrent.piece(piece));
@@ -92,7 +95,7 @@ Deno.test("Storage goes on with an unfinished file that isn't wanted any more as
   const again = storageOf(torrent, files, { files: new Set([0]) });
   assertEquals([...await again.open("check", QUIET)], [0, 1, 2, 3]);
   await again.close();
-  // b needs piece 2 only, c piece 4 besides.
+  // b needs piece 2 only, and c also needs piece 4.
   assertEquals(await download(files, torrent, [0, 1, 2]), [4]);
   assertEquals(files.get("/dl/t/c"), torrent.file("t/c"));
 });
@@ -113,7 +116,7 @@ Deno.test("Storage doesn't touch a file of the user's in the place of one that i
       await storage.close();
     }
     assertEquals(onDisk(files), [PART, "/dl/t/c", "/dl/t/sub/d"]);
-    // Wanted, it is ours if anything in it is right, as with any other.
+    // When wanted, the file counts as ours if any piece of it is right, as any other file does.
     if (right === 0) {
       const storage = storageOf(torrent, files, { files: new Set([4]) });
       await assertRejects(() => storage.open("resume", QUIET), StorageError, "path conflict");
@@ -123,7 +126,7 @@ Deno.test("Storage doesn't touch a file of the user's in the place of one that i
 
 Deno.test("Storage doesn't believe of the partfile what was in a file that is gone", async () => {
   const files = new MemoryFiles();
-  // Something of another piece is in the partfile, so that it is there and as it was left.
+  // The partfile also holds bytes of another piece, so that it exists and is unchanged.
   await download(files, torrent, [1]);
   await download(files, torrent, [1, 4]);
   await files.remove("/dl/t/sub/d");
@@ -139,7 +142,7 @@ Deno.test("Storage hashes the partfile when somebody has changed it, and refuses
   const files = new MemoryFiles({ wallClock: () => now });
   await download(files, torrent, [2]);
   const bytes = files.get(PART)!.slice();
-  bytes.fill(9, 64, 128); // the slot of piece 4
+  bytes.fill(9, 64, 128); // slot of piece 4
   now += 1000;
   files.put(PART, bytes);
   const storage = storageOf(torrent, files, { files: new Set([2]) });

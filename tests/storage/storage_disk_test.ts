@@ -89,7 +89,7 @@ Deno.test("Storage on a real disk does not go through a link that an earlier tor
     assertEquals(await denoFiles.list(`${options.folder}/elsewhere`), []);
   }));
 
-/** A folder on another file system than that for temporary files, where there is one. */
+/** A folder on another file system than temporary files, where there is one. */
 const SHARED_MEMORY = "/dev/shm";
 const hasOther = await hasOtherDevice();
 

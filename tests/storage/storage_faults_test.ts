@@ -17,7 +17,11 @@ const torrent = new Torrent(64, [
   { path: "t/link", link: "t/a" },
 ]);
 
-/** What a session does: some pieces, some time, some reading, the rest, the end. Throws the first failure. */
+/**
+ * Writes some pieces, lets time pass, reads, writes the rest, and closes.
+ *
+ * @throws The first failure.
+ */
 async function session(files: MemoryFiles, clock: VirtualClock, warnings: StorageError[] = []): Promise<void> {
   const onWarning = (error: StorageError) => void warnings.push(error);
   const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2, onWarning });
@@ -27,7 +31,7 @@ async function session(files: MemoryFiles, clock: VirtualClock, warnings: Storag
       await storage.writePiece(piece, torrent.piece(piece));
       have.set(piece);
     }
-    // One goes there in parts, the last of them begins with bytes that come anew.
+    // One piece is written in parts. The last part overwrites bytes that were written before.
     const inParts = torrent.piece(3);
     await Promise.all([storage.writePart(3, 40, inParts.slice(40)), storage.writePart(3, 0, new Uint8Array(20))]);
     await storage.writePart(3, 0, inParts.slice(0, 40));
@@ -44,7 +48,7 @@ async function session(files: MemoryFiles, clock: VirtualClock, warnings: Storag
   }
 }
 
-/** Whether everything that resume state claims is there, and everything under a final name is right. */
+/** Asserts that every piece claimed by the resume state exists, and that every file under a final name is right. */
 function assertHonest(files: MemoryFiles, why: string): void {
   assertNamesRight(files, why);
   const bytes = files.get(statePath(torrent));
@@ -52,7 +56,7 @@ function assertHonest(files: MemoryFiles, why: string): void {
   assertThere(files, parseResumeState(bytes, { pieceCount: 7, fileCount: torrent.layout.files.length }).pieces, why);
 }
 
-/** Whether everything under a final name is right. */
+/** Asserts that every file under a final name is right. */
 function assertNamesRight(files: MemoryFiles, why: string): void {
   for (const file of torrent.layout.files) {
     if (file.pad || file.symlink !== null || file.length === 0) continue;
@@ -62,7 +66,7 @@ function assertNamesRight(files: MemoryFiles, why: string): void {
   }
 }
 
-/** Whether the data of pieces is there. */
+/** Asserts that the data of the pieces is on disk. */
 function assertThere(files: MemoryFiles, pieces: Iterable<number>, why: string): void {
   for (const piece of pieces) {
     for (const range of torrent.map.rangesOfPiece(piece)) {
@@ -102,7 +106,7 @@ Deno.test("Storage tells of any one call that fails, claims nothing false, and t
       const warnings: StorageError[] = [];
       const error = await session(files, clock, warnings).then(() => null, (error) => error);
       const told = error ?? warnings[0]?.cause;
-      // A lock's file that stays is nothing to be told: without the lock it counts for nothing.
+      // A lock file that can't be removed causes no warning: the file means nothing without the lock.
       if (operation === "remove" && isOwnName(path.slice("/dl/".length))) assertEquals(told, undefined);
       else {
         assertInstanceOf(told, FileError, why);
@@ -166,7 +170,7 @@ for (const operation of ["makeFolder", "writeFile", "stat", "readFile"] as const
     const clock = new VirtualClock();
     const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
     files.put(statePath(torrent), new Uint8Array(10));
-    files.put("/dl/t/a.part", new Uint8Array(130)); // of an earlier run, which could keep no state either
+    files.put("/dl/t/a.part", new Uint8Array(130)); // left by an earlier run, which couldn't save its state, either
     const broken = (path: string) => path.startsWith("/state");
     files.onCall = (call) => call.operation === operation && broken(call.path) ? "denied" : null;
     const warnings: StorageError[] = [];
@@ -197,7 +201,7 @@ Deno.test("Storage keeps resume state again when there is room again", async () 
   await storage.close();
 });
 
-/** One run of a process that may end at any call. */
+/** One run of a process, which may end at any call. */
 async function life(files: MemoryFiles, clock: VirtualClock, random: VirtualClock): Promise<boolean> {
   const storage = storageOf(torrent, files, { clock, maxOpenFiles: 2 });
   const have = await storage.open("resume", QUIET);
@@ -237,7 +241,8 @@ for (const names of [null, "all", "early", "any"] as const) {
         const outcome = await Promise.race([life(files, clock, random), kill]);
         if (outcome instanceof MemoryFiles) {
           files = outcome;
-          // Where names get lost, resume state may claim what is in no file; it isn't believed then.
+          // Where changes of names are lost, the resume state may claim pieces of missing files; such claims aren't
+          // believed.
           if (names === null || names === "all") assertHonest(files, `seed ${seed}, life ${lives}`);
           else assertNamesRight(files, `seed ${seed}, life ${lives}`);
           clock.advance(Math.floor(random.random() * 20_000));

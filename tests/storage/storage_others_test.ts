@@ -6,13 +6,13 @@ import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { QUIET, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
-/** Four pieces in one file. */
+/** A torrent of four pieces in one file. */
 const torrent = new Torrent(64, [{ path: "t/a", length: 250 }]);
 /** Another torrent with the same path. */
 const rival = new Torrent(64, [{ path: "t/a", length: 250 }], 2);
 const PART = "/dl/t/a.part";
 
-/** What somebody may do to an unfinished file, and how it looks afterwards. */
+/** Changes to an incomplete file by another program. */
 const DISTURBANCES: [what: string, disturb: (files: MemoryFiles) => void][] = [
   ["deleted", (files) => files.delete(PART)],
   ["cut to nothing", (files) => files.cut(PART, 0)],
@@ -35,7 +35,7 @@ for (const [what, disturb] of DISTURBANCES) {
       const storage = storageOf(two, files, { maxOpenFiles });
       const have = await storage.open("resume", QUIET);
       await storage.writePiece(0, two.piece(0));
-      await storage.writePiece(6, two.piece(6)); // with one file open at most, the first is closed for that
+      await storage.writePiece(6, two.piece(6)); // closes the first file, since at most one may be open
       disturb(files);
       const disturbed = files.get(PART)?.slice() ?? null;
       await writeMissing(two, storage, have).catch(() => {});
@@ -103,7 +103,7 @@ for (const stateFolder of ["/state", null]) {
     const error = await assertRejects(() => second.open("resume", QUIET), StorageError);
     await second.close();
     assertEquals([error.what, error.where], ["cannot download", "/dl"]);
-    // Whoever only reads is in nobody's way, nor is one in another folder.
+    // A storage that only reads conflicts with no other, nor does one in another folder.
     const reader = storageOf(torrent, files, { stateFolder, readOnly: true });
     await reader.open("resume", QUIET);
     await reader.close();
@@ -148,7 +148,7 @@ Deno.test("Storage that can't have a lock, because none can be made, goes on wit
   assertEquals(warnings.map(({ what, why }) => [what, why]), [["cannot lock", "too many files are open"]]);
 });
 
-/** A small file in one piece with its neighbour. */
+/** A torrent with a small file that shares its only piece with its neighbour. */
 const shared = new Torrent(64, [{ path: "t/big", length: 140 }, { path: "t/small", length: 20 }]);
 
 async function assertConflict(files: MemoryFiles, path: string, torrent = shared): Promise<void> {
@@ -212,7 +212,7 @@ Deno.test("Storage goes on with a file that holds no whole piece, after a kill a
     let files = new MemoryFiles();
     const storage = storageOf(shared, files);
     await storage.open("resume", QUIET);
-    // The piece is in both files, and only one of them can be written.
+    // The piece is in both files, and only one file can be written.
     files.onCall = ({ operation, path }) => operation === "open" && path.endsWith("big.part") ? "device" : null;
     await assertRejects(() => storage.writePiece(2, shared.piece(2)));
     assertEquals(files.get("/dl/t/small.part"), shared.file("t/small"));
@@ -302,7 +302,7 @@ Deno.test("Storage on a real disk: several of one torrent share a state folder",
       storageOf(torrent, denoFiles, {
         ...options,
         folder: i < 4 ? options.folder : `${options.folder}${i}`,
-        readOnly: i < 4, // only one may download to a folder
+        readOnly: i < 4, // only one storage may download to a folder
         onWarning: (error) => void warnings.push(error),
       }));
     for (let round = 0; round < 3; round++) {

@@ -7,7 +7,7 @@ import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
-/** Seven pieces; piece 2 runs from `t/a` through `t/sub/b` and 20 bytes of padding into `t/sub/d`. */
+/** A torrent of seven pieces. Piece 2 runs from `t/a` through `t/sub/b` and 20 bytes of padding into `t/sub/d`. */
 const torrent = new Torrent(64, [
   { path: "t/a", length: 130 },
   { path: "t/sub/b", length: 7 },
@@ -17,8 +17,7 @@ const torrent = new Torrent(64, [
 ]);
 const NONE = new Bitfield(7);
 const STATE = statePath(torrent);
-/** Held while the torrent is open to be written. */
-/** What keeps others out, while the clock stands at its beginning. */
+/** Lock files while the torrent is open for writing, with the clock at its start. */
 const LOCKS = [
   `/dl/.shoal-${torrent.infoHash.hex}.lock`,
   `/dl/.shoal-s${new VirtualClock().wallClock().toString(36)}.lock`,
@@ -28,7 +27,7 @@ function stateIn(files: MemoryFiles, path = STATE): ResumeState {
   return parseResumeState(files.get(path)!, { pieceCount: 7, fileCount: 5 });
 }
 
-/** Files with the whole torrent in `/dl`, and resume state. */
+/** Returns a disk with the whole torrent in `/dl`, and resume state. */
 async function downloaded(): Promise<MemoryFiles> {
   const files = new MemoryFiles();
   const storage = storageOf(torrent, files);
@@ -38,7 +37,7 @@ async function downloaded(): Promise<MemoryFiles> {
   return files;
 }
 
-/** How many bytes of files were read. */
+/** Returns the number of bytes read from files. */
 function bytesRead(files: MemoryFiles): number {
   return files.calls.reduce((sum, call) => sum + (call.operation === "read" ? call.size : 0), 0);
 }
@@ -72,7 +71,7 @@ Deno.test("Storage syncs a file before it gets its final name", async () => {
   const storage = storageOf(torrent, fresh);
   await writeMissing(torrent, storage, await storage.open("resume", QUIET));
   await storage.flush();
-  const after = fresh.crash({ random: () => 0.9, names: "all" }); // nothing survives that wasn't synced
+  const after = fresh.crash({ random: () => 0.9, names: "all" }); // only synced data survives
   for (const path of torrent.finalPaths("/dl")) assertEquals(after.get(path), files.get(path), path);
 });
 
@@ -488,7 +487,8 @@ Deno.test("Storage keeps a link that is there already, and refuses whatever else
       "in the place of a link",
     );
     assertEquals(files.paths(), before);
-    const wantless = storageOf(WITH_LINK, files, { files: new Set([0]) }); // who doesn't want it isn't kept by it
+    // A storage that doesn't want the link can still be opened.
+    const wantless = storageOf(WITH_LINK, files, { files: new Set([0]) });
     await wantless.open("resume", QUIET);
     await wantless.close();
   }
@@ -558,7 +558,7 @@ Deno.test("Storage.writePart() takes parts of pieces to files, padding and partf
     await storage.flush();
     assertEquals(files.get("/dl/t/b"), spread.file("t/b"));
     assertEquals(files.get("/dl/t/a"), wanted === undefined ? spread.file("t/a") : null);
-    await storage.writePart(1, 0, new Uint8Array(5)); // too late to spoil anything
+    await storage.writePart(1, 0, new Uint8Array(5)); // too late, and ignored
     assertEquals(files.get("/dl/t/b"), spread.file("t/b"));
     await storage.close();
     const again = storageOf(spread, files, options);

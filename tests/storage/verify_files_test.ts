@@ -15,7 +15,7 @@ const TORRENT = new Torrent(1000, [
   { path: "t/empty" },
 ]);
 
-/** Runs something with a folder that holds all files of {@linkcode TORRENT}. */
+/** Calls a function with a folder that holds all files of {@linkcode TORRENT}. */
 async function withFiles(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "shoal-verify-" });
   try {
@@ -39,7 +39,7 @@ function verify(folder: string, options: Partial<VerifyFilesOptions> = {}): Prom
   });
 }
 
-/** What it finds, in short. */
+/** Returns the result of `verify()` in short. */
 async function found(folder: string): Promise<readonly [valid: number, ...files: string[]]> {
   const { pieces, valid, files } = await verify(folder);
   assertEquals(pieces, 10);

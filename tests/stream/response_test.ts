@@ -13,7 +13,7 @@ fc.configureGlobal({ seed: 1 }); // so that every run is the same
 const HASH = new InfoHash(new Uint8Array(20).fill(0xab));
 const NAME = `Films & <b>"more"`;
 
-/** A torrent with files of these paths, a thousand bytes each but for the empty one. */
+/** Returns a catalog of a torrent with these paths. Files have a thousand bytes each, except the empty one. */
 function catalogOf(paths: readonly string[], wanted = [...paths.keys()]): Catalog {
   const files = paths.map((path, i): MetainfoFile => ({
     path: [NAME, ...path.split("/")],
@@ -260,7 +260,7 @@ Deno.test("Catalog finds every file by the path that it gives, whatever its name
       const [torrent] = catalog.torrents;
       for (const file of torrent!.files) {
         const path = filePath(torrent!, file);
-        // As a browser would ask for it.
+        // The path is what a browser would send.
         assertEquals(new URL(path, "http://localhost").pathname, path);
         const found = catalog.find(path);
         assertEquals(found?.kind === "file" ? found.file : null, file);

@@ -14,14 +14,14 @@ const SIZE = 19_000;
 const READ = 512 * 1024;
 const DATA = Uint8Array.from({ length: SIZE }, (_, i) => i % 251);
 
-/** A torrent of which the test says how much is here. */
+/** A torrent whose available part the test sets. */
 class FakeTorrent implements StreamableTorrent {
   readonly metadata: Promise<Metainfo>;
   readonly wantedFiles = [0, 2];
   readonly open_ = new Set<TorrentReader>();
-  /** Bytes that are here, from the beginning. */
+  /** Available bytes, from the start of the torrent. */
   here = SIZE;
-  /** Ends of the readers' parts, as they were opened. */
+  /** Ends of the readers' ranges, in the order of opening. */
   readonly ends: (number | undefined)[] = [];
   reads = 0;
   error: Error | null = null;
@@ -48,14 +48,14 @@ class FakeTorrent implements StreamableTorrent {
     return reader;
   }
 
-  /** More is here. */
+  /** Makes more bytes available. */
   arrive(here: number): void {
     this.here = here;
     this.#arrived.resolve();
     this.#arrived = Promise.withResolvers();
   }
 
-  /** Waits until so many readers are open, or have read so often. */
+  /** Waits until enough readers are open, or have read often enough. */
   async until(reached: () => boolean): Promise<void> {
     while (!reached()) await this.#changed.promise;
   }
@@ -112,7 +112,7 @@ Deno.test("StreamServer says where a torrent is, and sends its files and parts o
     assertEquals(new Uint8Array(await part.arrayBuffer()), DATA.slice(500, 1000));
     const head = await fetch(url, { method: "HEAD" });
     assertEquals([head.status, head.headers.get("content-length")], [200, String(SIZE)]);
-    // Nothing past the range is fetched for its sake, and nothing at all for a head.
+    // Nothing beyond the range is read, and nothing at all for a HEAD request.
     assertEquals(torrent.ends, [SIZE, 1000]);
     const page = await fetch(server.url, { headers: { "accept-encoding": "gzip" } });
     assertEquals([page.status, page.headers.get("content-encoding")], [200, null]);
@@ -144,7 +144,7 @@ Deno.test("StreamServer forgets a client that goes away while it waits, at once"
   return withServer(torrent, async (url, server) => {
     const stop = new AbortController();
     const response = await fetch(url, { signal: stop.signal });
-    await torrent.until(() => torrent.reads === 2); // it waits for what isn't here
+    await torrent.until(() => torrent.reads === 2); // it waits for missing bytes
     assertEquals([torrent.open_.size, server.requests], [1, 1]);
     stop.abort();
     await torrent.until(() => torrent.open_.size === 0);
@@ -248,14 +248,14 @@ Deno.test("StreamServer refuses requests that are meant for another host, and mo
     const statusOf = async (request: string) => {
       using connection = await Deno.connect({ hostname, port: Number(port) });
       const bytes = new TextEncoder().encode(request);
-      // It may have been answered before it is sent whole.
+      // The answer may come before the request has been sent completely.
       await new Blob([bytes]).stream().pipeTo(connection.writable, { preventClose: true }).catch(() => {});
       const answer = new Uint8Array(4096);
       const count = await connection.read(answer).catch(() => null);
       return /^HTTP\/1.1 (\d+)/.exec(new TextDecoder().decode(answer.subarray(0, count ?? 0)))?.[1] ?? "closed";
     };
     assertEquals(await statusOf("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"), "421");
-    const nameless = await statusOf("GET / HTTP/1.1\r\n\r\n"); // some versions of the runtime refuse it themselves
+    const nameless = await statusOf("GET / HTTP/1.1\r\n\r\n"); // some versions of the runtime refuse this themselves
     assert(["400", "421"].includes(nameless), nameless);
     assertEquals(await statusOf("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), "200");
     const fields = "X-Field: x\r\n".repeat(1000);

@@ -1,19 +1,21 @@
 /**
- * The rules of the house as pure functions: a graph of files in, violations out.
+ * Rules on imports and on uses of the outside world, as pure functions: an import graph or source text in, violations
+ * out.
  *
  * @module
  */
 
-/** Files and what each imports, both as paths below the project's folder with forward slashes. */
+/** Files and the files that each imports, as paths relative to the project's folder with forward slashes. */
 export type ImportGraph = ReadonlyMap<string, readonly string[]>;
 
-/** Rooms that every room may import: the vocabulary, and the door to the outside. */
+/** Rooms that every room may import: the common vocabulary, and access to the operating system. */
 const SHARED = ["base", "platform"];
 
 /**
- * Which room may import which, besides itself and {@linkcode SHARED}. A room is the first folder below `src`; `mod` is
- * `src/mod.ts` and `main` is `main.ts`. A room that isn't listed is a violation by itself. A folder within a room is a room, too,
- * and its name has a slash: it may import what the room around it may, but of that room only the folders that are listed.
+ * The rooms that each room may import, besides itself and {@linkcode SHARED}. A room is the first folder below `src`;
+ * `mod` is `src/mod.ts` and `main` is `main.ts`. A file in a room that isn't listed is a violation. A folder within a
+ * room is a room, too, named with a slash: it may import the rooms that its parent may, but within the parent only the
+ * folders listed here.
  */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["cli"],
@@ -52,7 +54,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   base: [],
 };
 
-/** What the outside looks like in source text, and how to say it. Only `src/platform/` may hold these. */
+/** Uses of the outside world in source text, with their names in messages. Only `src/platform/` may contain them. */
 const OUTSIDE: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/(?<![.\w$#])Deno\s*\./, "Deno."],
   [/(?<![.\w$#])globalThis\b/, "globalThis"],
@@ -68,11 +70,11 @@ const OUTSIDE: readonly (readonly [pattern: RegExp, name: string])[] = [
 ];
 
 /**
- * The room that a file lives in.
+ * Returns the room of a file.
  *
- * @param file Path below the project's folder.
- * @returns `main`, `mod`, the folder below `src` (`peer`, or `swarm/pieces` for a folder within a room), or `null` for a file
- * outside.
+ * @param file Path relative to the project's folder.
+ * @returns `main`, `mod`, the folder below `src` (`peer`, or `swarm/pieces` for a folder within a room), or `null` for
+ * a file outside `src`.
  */
 export function roomOf(file: string): string | null {
   if (file === "main.ts") return "main";
@@ -80,22 +82,20 @@ export function roomOf(file: string): string | null {
   return /^src\/(.+)\/[^/]+$/.exec(file)?.[1] ?? null;
 }
 
-/** The rooms that a room may import. */
+/** Returns the rooms that a room may import, or `undefined` if the room is unknown. */
 function allowedIn(room: string, arrows: typeof ARROWS): readonly string[] | undefined {
   const own = arrows[room];
   const [outer] = room.split("/");
   if (own === undefined || outer === room) return own;
-  // A folder may import what the room around it may, but of that room no more than is listed.
+  // The parent's own folders are allowed only where they are listed.
   const around = arrows[outer!]?.filter((other) => !other.startsWith(`${outer}/`)) ?? [];
   return [...own, ...around];
 }
 
 /**
- * Imports that the house rules forbid.
+ * Finds imports that break the rules.
  *
- * @param graph Files and their imports.
- * @param arrows Which room may import which.
- * @returns One sentence for each, in the order of the graph.
+ * @returns One sentence for each forbidden import, in the order of the graph.
  */
 export function forbiddenImports(graph: ImportGraph, arrows = ARROWS): string[] {
   const violations: string[] = [];
@@ -124,15 +124,14 @@ export function forbiddenImports(graph: ImportGraph, arrows = ARROWS): string[] 
 }
 
 function isShared(room: string, other: string): boolean {
-  // `base` stands on nothing, and `platform` on `base` alone.
+  // `base` imports no other room, and `platform` only `base`.
   return SHARED.includes(other) && room !== "base";
 }
 
 /**
- * Import cycles.
+ * Finds import cycles.
  *
- * @param graph Files and their imports.
- * @returns One sentence for each cycle that a depth-first walk closes.
+ * @returns One sentence for each cycle that a depth-first search closes.
  */
 export function importCycles(graph: ImportGraph): string[] {
   const cycles: string[] = [];
@@ -155,11 +154,10 @@ export function importCycles(graph: ImportGraph): string[] {
 }
 
 /**
- * Uses of the outside world in a file that may not have any.
+ * Finds uses of the outside world in a file outside `src/platform/`.
  *
- * @param file Path below the project's folder; files in `src/platform/` may use what they like.
- * @param source TypeScript.
- * @returns One sentence for each kind of use, with the line of the first.
+ * @param file Path relative to the project's folder.
+ * @returns One sentence for each kind of use, with the line of its first occurrence.
  */
 export function outsideUses(file: string, source: string): string[] {
   if (roomOf(file) === "platform") return [];
@@ -177,16 +175,15 @@ export function outsideUses(file: string, source: string): string[] {
 const WORD_BEFORE_REGEXP = /(?:^|[^\w$.])(?:return|typeof|case|in|of|yield|await|throw|void|delete|else|do)$/;
 
 /**
- * Source text with comments, string contents and regular expressions blanked out; line breaks and what stands in the
- * `${}` of templates are kept.
+ * Blanks out comments, string contents and regular expressions. Line breaks and the code in the `${}` of templates are
+ * kept.
  *
- * @param source TypeScript.
- * @returns Text of the same number of lines.
+ * @returns Text with the same number of lines.
  */
 export function withoutCommentsAndStrings(source: string): string {
   let out = "";
   let at = 0;
-  // Depth of braces inside each `${` that is open, innermost last.
+  // Brace depth inside each open `${`, innermost last.
   const templates: number[] = [];
   const skipTo = (end: number): void => {
     out += source.slice(at, end).replace(/[^\n]+/g, " ");

@@ -1,5 +1,5 @@
 /**
- * aria2 as a seeder on the loopback interface, for tests that do not need a network of their own.
+ * aria2 as a seeder on the loopback interface, for tests that need no network of their own.
  *
  * @module
  */
@@ -7,35 +7,39 @@
 import { Job } from "./job.ts";
 import type { Payload } from "./payload.ts";
 
-/** A seeder that is listening. */
+/** A listening seeder. */
 export interface Seeder extends AsyncDisposable {
-  /** Its process. */
+  /** Process of the seeder. */
   readonly job: Job;
   /** `host:port` for `--peer`. */
   readonly address: string;
-  /** Payload bytes that it has sent so far. */
+  /** Payload bytes sent so far. */
   uploaded(): Promise<number>;
-  /** How many peers it is connected to. */
+  /** Number of connected peers. */
   connections(): Promise<number>;
   /**
-   * Changes how fast it is.
+   * Limits the upload rate.
    *
-   * @param rate Bytes a second, all peers together; 0 for no limit.
+   * @param rate Bytes per second, all peers together; 0 for no limit.
    */
   limit(rate: number): Promise<void>;
+}
+
+/** Options for a seeder. */
+export interface SeederOptions {
+  /** Path of the torrent file. */
+  readonly torrent: string;
+  /** Bytes per second, all peers together; no limit when absent. */
+  readonly uploadLimit?: number;
 }
 
 /**
  * Starts aria2 as a seeder.
  *
- * @param payload What it has.
- * @param options `torrent`: path of its torrent. `uploadLimit`: bytes a second, all peers together.
- * @returns The seeder, listening; dispose of it.
+ * @param payload Files to seed.
+ * @returns The listening seeder; dispose of it.
  */
-export async function seedWithAria2(
-  payload: Payload,
-  options: { readonly torrent: string; readonly uploadLimit?: number },
-): Promise<Seeder> {
+export async function seedWithAria2(payload: Payload, options: SeederOptions): Promise<Seeder> {
   const control = freePort();
   const job = new Job([
     "aria2c",
@@ -44,7 +48,7 @@ export async function seedWithAria2(
     "--bt-enable-lpd=false",
     "--enable-peer-exchange=false",
     "--disable-ipv6=true",
-    "--listen-port=20000-32000", // it takes one at random that is free
+    "--listen-port=20000-32000", // aria2 picks a free port of the range at random
     `--dir=${payload.folder}`,
     "--file-allocation=none",
     "--allow-overwrite=true",
@@ -74,7 +78,7 @@ export async function seedWithAria2(
   };
 }
 
-/** A number of the only download. */
+/** Returns a number of the only active download. */
 async function active(control: number, key: string): Promise<number> {
   const [download] = await call<Record<string, string>[]>(control, "tellActive", [[key]]);
   return Number(download![key]);
@@ -88,10 +92,10 @@ async function call<T>(control: number, method: string, params: readonly unknown
 }
 
 /**
- * A TCP port that nobody listened on a moment ago, below those that the system gives to connections: of these, thousands
- * may be in use by the time that somebody wants to listen.
+ * Finds a free TCP port below the system's ephemeral ports: thousands of ephemeral ports may be taken by connections
+ * before the caller listens.
  *
- * @returns Its number.
+ * @returns A port that was free a moment ago.
  */
 export function freePort(): number {
   for (;;) {

@@ -1,5 +1,5 @@
 /**
- * The compiled Shoal, run as its users run it.
+ * Runs the compiled Shoal as users run it.
  *
  * @module
  */
@@ -10,14 +10,13 @@ import { Job, type JobResult } from "./job.ts";
 export const BINARY: string = Deno.env.get("SHOAL_BIN") ||
   decodeURI(new URL("../../dist/shoal", import.meta.url).pathname);
 
-/** Options that keep a download to the peers that a test names. */
+/** Options that restrict a download to the peers that a test names. */
 export const OFFLINE = ["--no-dht", "--no-pex", "--no-lsd", "--no-utp", "--no-port-map"];
 
 /**
- * Environment that keeps Shoal's own files in a test's folder.
+ * Returns environment variables that keep Shoal's own files in a test's folder.
  *
  * @param folder The test's folder.
- * @returns Variables to set.
  */
 export function environment(folder: string): Record<string, string> {
   return { XDG_STATE_HOME: `${folder}/state`, XDG_CONFIG_HOME: `${folder}/config`, TMPDIR: folder };
@@ -26,21 +25,17 @@ export function environment(folder: string): Record<string, string> {
 /**
  * Starts the compiled Shoal.
  *
- * @param args Its arguments.
- * @param folder The test's folder; the working folder, too.
- * @returns The running program.
+ * @param folder The test's folder, which is also the working folder.
  */
 export function startShoal(args: readonly string[], folder: string): Job {
   return new Job([BINARY, ...args], { name: `shoal ${args[0] ?? ""}`, cwd: folder, env: environment(folder) });
 }
 
 /**
- * Runs the compiled Shoal to its end.
+ * Runs the compiled Shoal until it exits.
  *
- * @param args Its arguments.
- * @param folder The test's folder.
- * @param seconds How long it may take.
- * @returns How it ended.
+ * @param folder The test's folder, which is also the working folder.
+ * @param seconds Time limit.
  */
 export async function runShoal(args: readonly string[], folder: string, seconds = 30): Promise<JobResult> {
   await using job = startShoal(args, folder);

@@ -1,16 +1,16 @@
-/** The parts of npm's `bittorrent-tracker` that the tests use; the package has no declarations. */
+/** Declarations of the parts of npm's `bittorrent-tracker` that the tests use; the package has no declarations. */
 
 interface Emitter {
   on(event: "error" | "warning", listener: (error: Error) => void): this;
 }
 
-/** What a tracker says about a swarm. */
+/** Counts of a swarm, as a tracker reports them. */
 export interface Swarm {
   readonly complete: number;
   readonly incomplete: number;
 }
 
-/** A client. */
+/** A tracker client. */
 export default class Client implements Emitter {
   constructor(options: {
     readonly infoHash: string;
@@ -30,7 +30,7 @@ export default class Client implements Emitter {
   destroy(done: () => void): void;
 }
 
-/** A tracker. */
+/** A tracker server. */
 export class Server implements Emitter {
   constructor(options: {
     readonly http: boolean;

@@ -1,6 +1,6 @@
 /**
- * The way of a block from what a socket read brings to its place in a piece, with peers that answer everything at once, a disk
- * that takes everything at once, and counters on the way.
+ * The path of a block from a socket read to its place in a piece. Peers answer and the disk writes at once, and every
+ * step is counted.
  *
  * @module
  */
@@ -17,53 +17,53 @@ import { BLOCK_SIZE, MessageId, PIECE_HEADER } from "../../src/wire/messages.ts"
 import { PartStore } from "./part_store.ts";
 import { idleHost } from "./peer_host.ts";
 
-/** How a {@linkcode BlockLab} is made. */
+/** Options for {@linkcode BlockLab}. */
 export interface BlockLabOptions {
-  /** How many peers have everything and answer. */
+  /** Number of peers. Each has every piece and answers requests. */
   readonly peers: number;
-  /** Pieces of the torrent. */
+  /** Number of pieces. */
   readonly pieceCount: number;
   /** Bytes of a piece; a whole number of blocks. */
   readonly pieceLength: number;
-  /** Bytes that one read brings at most. */
+  /** The most bytes that one read returns. */
   readonly readLength: number;
-  /** Hashes pieces; when absent the pieces are only counted, and right. */
+  /** Hashes pieces. When absent, updates of the digest are only counted, and every piece is right. */
   readonly digest?: () => Digest;
-  /** The digest of every piece, all of zeros. */
+  /** Digest of every piece. With `digest`, every piece is all zeros. */
   readonly pieceHash?: Bytes;
 }
 
-/** What has happened so far. */
+/** Counts so far. */
 export interface BlockCounts {
-  /** Blocks that came. */
+  /** Blocks received. */
   blocks: number;
-  /** Reads that brought them. */
+  /** Socket reads. */
   reads: number;
-  /** Requests that went out. */
+  /** Requests sent. */
   requests: number;
-  /** Writes that carried them. */
+  /** Socket writes. */
   writes: number;
-  /** Parts of pieces that were hashed. */
+  /** Updates of a piece's digest. */
   updates: number;
-  /** Looks at the clock. */
+  /** Readings of the clock. */
   looks: number;
-  /** Pieces that were written. */
+  /** Pieces written. */
   pieces: number;
 }
 
-/** The other end of a connection: what it was asked for and has not sent, three numbers a request. */
+/** The remote end of a connection. `asked` holds three numbers per pending request: piece, offset, length. */
 interface Remote {
   readonly peer: Peer;
   asked: number[];
   next: number;
-  /** Bytes of the first answer that were sent already. */
+  /** Bytes of the first pending answer that were sent already. */
   sent: number;
 }
 
 const NO_DIGEST: Bytes = new Uint8Array(20);
-/** A line of 800 MB/s. */
+/** Time per block at 800 MB/s. */
 const MICROSECONDS_PER_BLOCK = 20;
-/** Promises that follow each other when a piece is written. */
+/** Length of the chain of promises when a piece is written. */
 const PROMISES = 8;
 
 /** A download from memory to memory. */
@@ -75,9 +75,6 @@ export class BlockLab {
   readonly #peers: Peer[] = [];
   #now = 0;
 
-  /**
-   * @param options See {@linkcode BlockLabOptions}.
-   */
   constructor(options: BlockLabOptions) {
     this.#options = options;
     const { pieceCount, pieceLength, pieceHash = NO_DIGEST } = options;
@@ -140,17 +137,16 @@ export class BlockLab {
     }
   }
 
-  /** One read for every peer; then whatever waits for a promise has its turn. */
+  /** Makes one read for every peer, then lets pending promise callbacks run. */
   async turn(): Promise<void> {
     for (const remote of this.#remotes) this.#bring(remote);
     for (let i = 0; i < PROMISES; i++) await undefined;
   }
 
   /**
-   * Runs until so many blocks have come, or to the last piece.
+   * Runs until `blocks` blocks have been received in all, or until the download is complete.
    *
-   * @param blocks How many, in all.
-   * @throws {Error} If no more come.
+   * @throws {Error} If no more blocks arrive.
    */
   async run(blocks = Infinity): Promise<void> {
     const { counts } = this;
@@ -161,7 +157,7 @@ export class BlockLab {
     }
   }
 
-  /** Puts into the receive buffer what the peer was asked for, as far as there is room. */
+  /** Writes answers to pending requests into the receive buffer, as far as there is room. */
   #bring(remote: Remote): void {
     const { peer } = remote;
     const { space } = peer.reader;
@@ -174,13 +170,13 @@ export class BlockLab {
     if (count === 0) return;
     this.counts.reads++;
     this.#now += MICROSECONDS_PER_BLOCK / 1000 * count / BLOCK_SIZE;
-    peer.lastReceived = this.#now; // as the link notes it
+    peer.lastReceived = this.#now; // as PeerLink does
     peer.reader.received(count);
     this.download.parsed(peer);
     this.#listen(remote);
   }
 
-  /** Only headers are written: the bytes of blocks are whatever is in the buffer, unless somebody checks them. */
+  /** Writes only the headers of blocks. Payload bytes stay as they are in the buffer, unless pieces are hashed. */
   #answer(remote: Remote, space: Bytes, at: number, room: number): number {
     const { asked, next } = remote;
     const length = asked[next + 2]!;
@@ -200,7 +196,7 @@ export class BlockLab {
     return part;
   }
 
-  /** Takes what was written to the peer. */
+  /** Reads the requests that were written to the peer. */
   #listen(remote: Remote): void {
     const { writer } = remote.peer;
     if (writer.length === 0) return;
@@ -216,7 +212,7 @@ export class BlockLab {
   }
 }
 
-/** A byte of the header of a block: length, id, piece, offset. */
+/** Returns a byte of a block's header: length, id, piece, offset. */
 function headerByte(i: number, asked: readonly number[], next: number): number {
   if (i === 4) return MessageId.piece;
   const value = i < 4 ? PIECE_HEADER - 4 + asked[next + 2]! : i < 9 ? asked[next]! : asked[next + 1]!;

@@ -1,5 +1,5 @@
 /**
- * A session in a process of its own, with one torrent: it can be told what to do, watched, and killed.
+ * A session with one torrent in a process of its own, which a test can command, watch and kill.
  *
  * @module
  */
@@ -11,20 +11,20 @@ import { Job } from "./job.ts";
 export type { Look };
 
 const PROGRAM = decodeURI(new URL("driver_program.ts", import.meta.url).pathname);
-/** Seconds that anything may take, on a machine that is busy. */
+/** Seconds that any step may take on a busy machine. */
 const PATIENCE = 30;
 
 /** A running session. */
 export class Driver implements AsyncDisposable {
-  /** The process. */
+  /** Process of the session. */
   readonly job: Job;
-  /** The torrent as it was seen last; `null` for none. */
+  /** Latest state of the torrent, or `null` if there is no torrent. */
   look: Look | null = null;
-  /** The torrent as it was when the session had been restored. */
+  /** State of the torrent after the session was restored. */
   restored: Look | null = null;
-  /** Where it listens. */
+  /** Port that the session listens on. */
   port = 0;
-  /** What happened, in words: states, changes, errors, warnings. */
+  /** Events in words: states, changes, errors and warnings. */
   readonly events: string[] = [];
   #number = 0;
   #isKilled = false;
@@ -35,10 +35,10 @@ export class Driver implements AsyncDisposable {
   }
 
   /**
-   * Starts a session, which restores the torrent of the last one.
+   * Starts a session, which restores the torrent of the previous session.
    *
-   * @param stateFolder Where it keeps what it remembers.
-   * @returns The driver, at work.
+   * @param stateFolder Folder of the session's state.
+   * @returns The driver, once the session is ready.
    */
   static async start(stateFolder: string): Promise<Driver> {
     const driver = new Driver(stateFolder);
@@ -47,11 +47,10 @@ export class Driver implements AsyncDisposable {
   }
 
   /**
-   * Has it do something.
+   * Runs a command to its end.
    *
-   * @param command What.
-   * @returns How the torrent looks when that is done.
-   * @throws {Error} With its words, if it can't.
+   * @returns State of the torrent after the command.
+   * @throws {Error} If the command fails, with the program's message.
    */
   async tell(command: Command): Promise<Look | null> {
     const start = `{"answer":${await this.send(command)},`;
@@ -62,10 +61,9 @@ export class Driver implements AsyncDisposable {
   }
 
   /**
-   * Tells it to do something, and doesn't wait for the end.
+   * Sends a command without waiting for its end.
    *
-   * @param command What.
-   * @returns The number of the answer.
+   * @returns Number of the answer.
    */
   async send(command: Command): Promise<number> {
     const id = ++this.#number;
@@ -73,17 +71,16 @@ export class Driver implements AsyncDisposable {
     return id;
   }
 
-  /** Whether a command that was sent has been answered. */
+  /** Returns `true` if the command with this number has succeeded. */
   hasDone(id: number): boolean {
     return this.job.stdout.some((line) => line.startsWith(`{"answer":${id},"error":null`));
   }
 
   /**
-   * Waits until the torrent looks as it should.
+   * Waits for a state of the torrent.
    *
-   * @param matches Whether it does.
-   * @param what What is waited for, in the message of a failure.
-   * @returns How it looks.
+   * @param matches Returns `true` for the wanted state.
+   * @param what Name of the state in the message of a failure.
    */
   async until(matches: (look: Look) => boolean, what: string): Promise<Look> {
     if (this.look !== null && matches(this.look)) return this.look;
@@ -97,14 +94,14 @@ export class Driver implements AsyncDisposable {
     return JSON.parse(line).look;
   }
 
-  /** Ends it as `kill -9` does. */
+  /** Kills the process with SIGKILL. */
   async kill(): Promise<void> {
     this.#isKilled = true;
     this.job.signal("SIGKILL");
     await this.job.ended;
   }
 
-  /** Ends it in good order. */
+  /** Stops the session and waits for the process to end. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isKilled) await this.send({ do: "stop" });
     const { code, stderr } = await this.job.exit(PATIENCE);

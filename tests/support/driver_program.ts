@@ -1,6 +1,6 @@
 /**
- * A program with a session that does what it is told, for {@linkcode Driver}: `driver_program.ts STATE_FOLDER`. It reads commands on
- * standard input, JSON, one a line, and answers each with a line, events of the session between them.
+ * A session that {@linkcode Driver} commands: `driver_program.ts STATE_FOLDER`. The program reads one JSON command per
+ * line on standard input, answers each with a line, and writes the session's events between the answers.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { Session, type TorrentHandle } from "../../src/session/session.ts";
 import type { FilePriority } from "../../src/swarm/mod.ts";
 import type { TorrentState } from "../../src/session/session_events.ts";
 
-/** What the program is told to do with its torrent. */
+/** A command for the torrent. */
 export type Command =
   | { readonly do: "add"; readonly torrent: string; readonly folder: string; readonly down?: number }
   | { readonly do: "pause" | "resume" | "recheck" | "look" | "stop" }
@@ -25,7 +25,7 @@ export type Command =
   | { readonly do: "move"; readonly folder: string }
   | { readonly do: "remove"; readonly data: boolean };
 
-/** What the torrent looks like; `null` for none. */
+/** State of the torrent. */
 export interface Look {
   readonly state: TorrentState;
   readonly error: string | null;
@@ -37,7 +37,7 @@ export interface Look {
   readonly priorities: readonly (readonly [number, FilePriority])[];
   readonly down: number | null;
   readonly up: number | null;
-  /** Bytes of each file that are verified, wanted or not. */
+  /** Verified bytes of each file, wanted or not. */
   readonly verified: readonly number[];
   readonly downloaded: number;
   readonly uploaded: number;
@@ -52,7 +52,7 @@ export type Line =
   | { readonly event: string; readonly state?: string; readonly what?: string; readonly message?: string };
 
 const HOST = "127.0.0.1";
-/** Milliseconds between two looks that are written without being asked for. */
+/** Milliseconds between two states that are written unasked. */
 const LOOK_MS = 50;
 
 function lookAt(torrent: TorrentHandle): Look {
@@ -136,10 +136,10 @@ if (import.meta.main) {
     rest = lines.pop()!;
     for (const command of lines.map((line) => JSON.parse(line))) {
       if (command.do === "stop") break reading;
-      void answer(command); // several at a time, as a program may
+      void answer(command); // commands run concurrently, as calls of a program may
     }
   }
   clearInterval(watch);
   await session.stop();
-  Deno.exit(); // older Deno goes on waiting for the rest of standard input
+  Deno.exit(); // older versions of Deno keep waiting for the rest of standard input
 }

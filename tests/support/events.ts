@@ -1,31 +1,24 @@
 /**
- * Reads what `--json` prints.
+ * Reads the output of `--json`.
  *
  * @module
  */
 
-/** One line of `--json`. */
+/** One line of the output of `--json`. */
 export type Event = { readonly event: string } & { readonly [field: string]: unknown };
 
 /**
- * Events of one kind.
+ * Parses events of one kind.
  *
- * @param lines Standard output.
- * @param kind Such as `progress`; all when absent.
- * @returns The events in order.
- * @throws {SyntaxError} If a line is not JSON: with `--json` there is nothing else on standard output.
+ * @param kind Name of the event, such as `progress`; every event when absent.
+ * @throws {SyntaxError} If a line is not JSON: with `--json`, standard output holds nothing else.
  */
 export function eventsOf(lines: readonly string[], kind?: string): Event[] {
   const events = lines.map((line) => JSON.parse(line) as Event);
   return kind === undefined ? events : events.filter(({ event }) => event === kind);
 }
 
-/**
- * Payload bytes that Shoal sent.
- *
- * @param lines Standard output.
- * @returns The last count.
- */
+/** Returns the payload bytes that Shoal sent. */
 export function uploadedBy(lines: readonly string[]): number {
   return Math.max(0, ...eventsOf(lines).map(({ uploaded }) => typeof uploaded === "number" ? uploaded : 0));
 }

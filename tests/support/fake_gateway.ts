@@ -1,5 +1,5 @@
 /**
- * A local network in memory with one gateway on it, for tests on a virtual clock: UPnP (SSDP and SOAP), NAT-PMP and PCP.
+ * A local network in memory with one gateway, for tests on a virtual clock: UPnP (SSDP and SOAP), NAT-PMP and PCP.
  *
  * @module
  */
@@ -16,12 +16,12 @@ import {
 import type { NatPlatform } from "../../src/nat/find_gateway.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
-/** What the gateway can do. */
+/** Protocols of the gateway. */
 export interface GatewaySkills {
   readonly upnp?: boolean;
   readonly natPmp?: boolean;
   readonly pcp?: boolean;
-  /** Lease times that it grants: `permanent` refuses all others. */
+  /** Lease times that the gateway grants: `permanent` refuses all others; any when absent. */
   readonly leases?: "any" | "permanent";
 }
 
@@ -30,7 +30,7 @@ export interface GatewayMapping {
   readonly client: string;
   readonly internalPort: number;
   readonly lifetime: number;
-  /** Who may change it; empty for anybody. */
+  /** PCP nonce, which a request must repeat to delete the mapping; empty for UPnP and NAT-PMP. */
   readonly nonce: string;
 }
 
@@ -38,49 +38,53 @@ const MULTICAST = "239.255.255.250";
 /** Milliseconds that a datagram or an answer takes. */
 const LATENCY = 5;
 
-/** The network, the gateway on it, and the platform of a client. */
+/** Addresses on a {@linkcode FakeLan}. */
+export interface FakeLanOptions {
+  /** Address of the client; 192.168.1.23 when absent. */
+  readonly client?: string;
+  /** Address of the gateway; 192.168.1.1 when absent. */
+  readonly gateway?: string;
+}
+
+/** The network, its gateway, and the platform of a client. */
 export class FakeLan {
   /** The gateway's address. */
   readonly gateway: string;
   readonly clock = new VirtualClock();
-  /** What is mapped, by `tcp 6881`. */
+  /** Mappings by protocol and external port, such as `tcp 6881`. */
   readonly mappings = new Map<string, GatewayMapping>();
   /** Everything that was sent: `udp HOST:PORT` and `http METHOD ACTION`. */
   readonly sent: string[] = [];
-  /** The address outside. */
+  /** External address of the gateway. */
   external = "9.9.9.9";
-  /** What the gateway does. */
   skills: GatewaySkills;
-  /** Whether anything comes through at all. */
+  /** If `true`, every answer of the gateway is lost. */
   silent = false;
-  /** The gateway's description, if it is another than usual. */
+  /** Device description of the gateway; the default description when `null`. */
   description: string | null = null;
-  /** What the answer to a search names, if it is another than usual. */
+  /** Location in the answer to an SSDP search. */
   location: string;
-  /** Takes datagrams to others than the gateway; nobody when absent. */
+  /** Receives datagrams to hosts other than the gateway, which are lost when `null`. */
   elsewhere: ((bytes: Bytes, from: PeerAddress, to: PeerAddress) => void) | null = null;
-  /** Our address. */
+  /** Address of the client. */
   client: string;
   readonly #sockets = new Set<FakeUdp>();
   #nextPort = 40_000;
 
-  /**
-   * @param skills What the gateway can do.
-   * @param options `client`: our address. `gateway`: that of the gateway.
-   */
-  constructor(skills: GatewaySkills, { client = "192.168.1.23", gateway = "192.168.1.1" } = {}) {
+  /** @param skills Protocols of the gateway. */
+  constructor(skills: GatewaySkills, { client = "192.168.1.23", gateway = "192.168.1.1" }: FakeLanOptions = {}) {
     this.skills = skills;
     this.client = client;
     this.gateway = gateway;
     this.location = `http://${gateway}:5000/desc.xml`;
   }
 
-  /** Sockets that are open. */
+  /** Number of open sockets. */
   get openSockets(): number {
     return this.#sockets.size;
   }
 
-  /** The outside as the client sees it. */
+  /** Platform of the client. */
   get platform(): NatPlatform {
     const { clock } = this;
     return {
@@ -134,7 +138,7 @@ export class FakeLan {
     else this.elsewhere?.(bytes, from, to);
   }
 
-  /** Has a datagram come to the client. */
+  /** Delivers a datagram to the client. */
   inject(bytes: Bytes, from: PeerAddress, port: number): void {
     for (const socket of this.#sockets) if (socket.address.port === port) socket.take(bytes, from);
   }
@@ -144,7 +148,7 @@ export class FakeLan {
     return utf8(`HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age=120\r\nST: ${target}\r\nLocation: ${this.location}\r\n\r\n`);
   }
 
-  /** NAT-PMP and PCP, written from the RFCs and apart from the code under test. */
+  /** Answers NAT-PMP (RFC 6886) and PCP (RFC 6887), written from the RFCs and independently of the code under test. */
   #control(request: Bytes, client: string): Bytes | null {
     const view = new DataView(request.buffer, request.byteOffset, request.length);
     const { natPmp, pcp } = this.skills;

@@ -1,19 +1,19 @@
 /**
- * Deno's own command lines for programs of this checkout, from any folder: the lock files are named, since `deno.json`
- * names none.
+ * Deno command lines that run programs of this checkout from any folder. The command lines name the lock files, since
+ * `deno.json` doesn't.
  *
  * @module
  */
 
 const ROOT = decodeURI(new URL("../../", import.meta.url).pathname);
 
-/** What a program with the packages of the tests is started with: the configuration and the lock file. */
+/** Flags for a program that uses the packages of the tests: the configuration and the lock file. */
 export const TEST_FLAGS: readonly string[] = [`--config=${ROOT}deno.json`, `--lock=${ROOT}tests/deno.lock`, "--frozen"];
 
 /**
- * The command that starts Shoal from source, as the task `shoal` in `deno.json` does.
+ * Returns the command that starts Shoal from source, as the task `shoal` in `deno.json` does.
  *
- * @returns Program and first arguments; Shoal's own follow.
+ * @returns Program and first arguments, to be followed by Shoal's own arguments.
  */
 export function fromSource(): string[] {
   const { tasks } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));

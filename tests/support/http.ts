@@ -1,5 +1,5 @@
 /**
- * An HTTP server on the loopback interface that answers as a test says.
+ * An HTTP server on the loopback interface with answers that a test decides.
  *
  * @module
  */
@@ -8,14 +8,14 @@
 export interface TestServer extends AsyncDisposable {
   /** `http://127.0.0.1:PORT`. */
   readonly url: string;
-  /** Paths with queries that were asked for, in order. */
+  /** Requested paths with their queries, in order. */
   readonly requests: readonly string[];
 }
 
 /**
- * Serves HTTP on any free port of the loopback interface.
+ * Serves HTTP on a free port of the loopback interface.
  *
- * @param answer What to answer.
+ * @param answer Returns the response to a request.
  * @returns The server; dispose of it.
  */
 export function serve(answer: (request: Request) => Response): TestServer {

@@ -1,28 +1,28 @@
 /**
- * A program under test: started, watched line by line, stopped, and its log kept for the report of a failure.
+ * A program under test: started, watched line by line and stopped, with its log kept for the report of a failure.
  *
  * @module
  */
 
 import { messageOf } from "../../src/base/errors.ts";
 
-/** How to start a {@linkcode Job}. */
+/** Options for {@linkcode Job}. */
 export interface JobOptions {
-  /** What to call it in messages. */
+  /** Name in messages. */
   readonly name: string;
   /** Working folder. */
   readonly cwd?: string;
   /** Environment variables on top of the test's own. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Whether it reads what {@linkcode Job.write} gives it; its standard input is empty when absent. */
+  /** If `true`, standard input comes from {@linkcode Job.write}; standard input is empty otherwise. */
   readonly reads?: boolean;
   /** Called with every line of standard output. */
   readonly onLine?: (line: string) => void;
 }
 
-/** How a program ended, and what it said. */
+/** Exit code and output of a program. */
 export interface JobResult {
-  /** Exit code; 128 and more for a signal. */
+  /** Exit code; 128 and above for a signal. */
   readonly code: number;
   /** Lines of standard output. */
   readonly stdout: readonly string[];
@@ -30,14 +30,28 @@ export interface JobResult {
   readonly stderr: readonly string[];
 }
 
-/** Lines of each stream that are kept; a program that says more is cut at the front. */
+/** The most lines kept of each stream; later lines are dropped. */
 const MAX_LINES = 50_000;
+
+/** Limit of a wait. */
+export interface WaitOptions {
+  /** Time limit. */
+  readonly seconds: number;
+  /** Name of the awaited event in the message of a failure. */
+  readonly what: string;
+}
+
+/** Options for {@linkcode run}. */
+export interface JobRunOptions extends Partial<JobOptions> {
+  /** Time limit; 30 when absent. */
+  readonly seconds?: number;
+}
 
 /** A running program. */
 export class Job implements AsyncDisposable {
-  /** What it is called in messages. */
+  /** Name in messages. */
   readonly name: string;
-  /** `performance.now()` when it was started. */
+  /** `performance.now()` at the start of the program. */
   readonly startedAt: number;
   /** Lines of standard output so far. */
   readonly stdout: string[] = [];
@@ -51,12 +65,7 @@ export class Job implements AsyncDisposable {
   readonly #input: WritableStreamDefaultWriter<Uint8Array> | null;
   #running = true;
 
-  /**
-   * Starts a program.
-   *
-   * @param argv Program and arguments.
-   * @param options See {@linkcode JobOptions}.
-   */
+  /** Starts a program. */
   constructor(argv: readonly string[], options: JobOptions) {
     this.name = options.name;
     this.#command = argv.map((arg) => arg.length > 200 ? `${arg.slice(0, 30)}...` : arg).join(" ");
@@ -71,7 +80,8 @@ export class Job implements AsyncDisposable {
       ...(options.env === undefined ? {} : { env: options.env }),
     }).spawn();
     this.#input = options.reads ? this.#process.stdin.getWriter() : null;
-    this.ended = this.#watch(options.onLine).finally(() => this.#input?.abort().catch(() => {})); // it reads no more
+    // The program reads nothing more once it has ended.
+    this.ended = this.#watch(options.onLine).finally(() => this.#input?.abort().catch(() => {}));
   }
 
   /** Process id. */
@@ -79,27 +89,18 @@ export class Job implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  /**
-   * Gives the program something to read.
-   *
-   * @param text For its standard input.
-   */
+  /** Writes text to the program's standard input. */
   async write(text: string): Promise<void> {
     await this.#input!.write(new TextEncoder().encode(text));
   }
 
   /**
-   * Waits for a line of standard output.
+   * Waits for a line of standard output. Lines received before the call count, too.
    *
-   * @param matches Whether it is the one. Lines that came before are looked at too.
-   * @param options `seconds`: how long. `what`: what is waited for, in the message of a failure.
-   * @returns The line.
-   * @throws {Error} If it does not come, or the program ends first.
+   * @param matches Returns `true` for the wanted line.
+   * @throws {Error} If the line doesn't come in time, or the program ends first.
    */
-  async line(
-    matches: (line: string) => boolean,
-    options: { readonly seconds: number; readonly what: string },
-  ): Promise<string> {
+  async line(matches: (line: string) => boolean, options: WaitOptions): Promise<string> {
     let next = 0;
     const found = Promise.withResolvers<string>();
     const look = () => {
@@ -118,32 +119,27 @@ export class Job implements AsyncDisposable {
   }
 
   /**
-   * Waits for the end of the program.
+   * Waits for the program to end.
    *
-   * @param seconds How long.
-   * @returns How it ended.
-   * @throws {Error} If it goes on running.
+   * @param seconds Time limit.
+   * @throws {Error} If the program is still running after that time.
    */
   exit(seconds: number): Promise<JobResult> {
     return within(this.ended, { seconds, what: `${this.name} to end` });
   }
 
-  /**
-   * Sends a signal; harmless when the program has ended.
-   *
-   * @param signal Which.
-   */
+  /** Sends a signal; does nothing if the program has ended. */
   signal(signal: Deno.Signal): void {
     if (!this.#running) return;
     try {
       this.#process.kill(signal);
     } catch (error) {
-      // It may end between the check and the call.
+      // The program may end between the check and the call.
       if (!(error instanceof TypeError) && !(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
 
-  /** Ends the program, first kindly. */
+  /** Ends the program with SIGTERM, and with SIGKILL if it still runs after 3 seconds. */
   async stop(): Promise<void> {
     this.signal("SIGTERM");
     const timer = setTimeout(() => this.signal("SIGKILL"), 3000);
@@ -156,7 +152,7 @@ export class Job implements AsyncDisposable {
     await this.stop();
   }
 
-  /** What to print when a test fails: the command and the last lines of both streams. */
+  /** Report for a failed test: the command and the last lines of both streams. */
   get report(): string {
     const tail = (lines: readonly string[], stream: string) =>
       lines.slice(-40).map((line) => `  ${stream} ${line.slice(0, 300)}`);
@@ -194,17 +190,11 @@ async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: stri
 }
 
 /**
- * Runs a program to its end.
+ * Runs a program until it exits.
  *
- * @param argv Program and arguments.
- * @param options As for a {@linkcode Job}, and `seconds`: how long it may take.
- * @returns How it ended.
- * @throws {Error} If it takes too long; the message holds its log.
+ * @throws {Error} If the program takes too long; the message holds its log.
  */
-export async function run(
-  argv: readonly string[],
-  options: Partial<JobOptions> & { readonly seconds?: number } = {},
-): Promise<JobResult> {
+export async function run(argv: readonly string[], options: JobRunOptions = {}): Promise<JobResult> {
   await using job = new Job(argv, { name: argv[0]!, ...options });
   try {
     return await job.exit(options.seconds ?? 30);
@@ -216,8 +206,7 @@ export async function run(
 /**
  * Runs a program that must succeed.
  *
- * @param argv Program and arguments.
- * @throws {Error} If its exit code is not 0.
+ * @throws {Error} If the exit code is not 0.
  */
 export async function must(...argv: string[]): Promise<void> {
   const result = await run(argv);
@@ -227,17 +216,11 @@ export async function must(...argv: string[]): Promise<void> {
 }
 
 /**
- * Waits for a promise, but not for ever.
+ * Waits for a promise within a time limit.
  *
- * @param promise What to wait for.
- * @param options `seconds`: how long. `what`: what is waited for, in the message of a failure.
- * @returns What it resolves to.
- * @throws {Error} If it does not settle in time.
+ * @throws {Error} If the promise doesn't settle in time.
  */
-export async function within<T>(
-  promise: Promise<T>,
-  options: { readonly seconds: number; readonly what: string },
-): Promise<T> {
+export async function within<T>(promise: Promise<T>, options: WaitOptions): Promise<T> {
   const late = Promise.withResolvers<never>();
   const message = `waited ${options.seconds} s in vain for ${options.what}`;
   const timer = setTimeout(() => late.reject(new Error(message)), options.seconds * 1000);

@@ -1,14 +1,17 @@
 /**
- * libtorrent on the loopback interface, as a seeder or a leecher, for tests that do not need a network of their own.
+ * libtorrent on the loopback interface, as a seeder or a leecher, for tests that need no network of their own.
  *
  * @module
  */
 
-import type { Seeder } from "./aria2.ts";
+import type { Seeder, SeederOptions } from "./aria2.ts";
 import { Job } from "./job.ts";
 import type { Payload } from "./payload.ts";
 
-/** Says how it goes whenever that has changed; takes limits, in bytes a second, on standard input. */
+/**
+ * Python program that prints its status whenever the status changes, and reads upload limits, in bytes per second, on
+ * standard input.
+ */
 const PROGRAM = `
 import json, libtorrent as lt, select, sys
 mode, torrent, folder, limit, peers = sys.argv[1:]
@@ -40,23 +43,31 @@ while True:
         handle.set_upload_limit(int(line))
 `;
 
-/** How it goes. */
+/** Status of the client. */
 export interface LibtorrentStatus {
   readonly port: number;
-  /** Payload bytes that it has sent so far. */
+  /** Payload bytes sent so far. */
   readonly uploaded: number;
-  /** Peers that it is connected to. */
+  /** Number of connected peers. */
   readonly peers: number;
-  /** 0 to 1. */
+  /** Downloaded part of the torrent, 0 to 1. */
   readonly progress: number;
-  /** Whether it has everything. */
+  /** `true` if the client has every piece. */
   readonly seeds: boolean;
 }
 
-/** libtorrent at work. */
+/** Options for {@linkcode Libtorrent.leech}. */
+export interface LeechOptions {
+  /** Path of the torrent file. */
+  readonly torrent: string;
+  /** Ports of the seeders on this machine. */
+  readonly ports: readonly number[];
+}
+
+/** A running libtorrent. */
 export class Libtorrent implements Seeder {
   readonly job: Job;
-  /** How it goes. */
+  /** Latest status, or `null` before the first one. */
   status: LibtorrentStatus | null = null;
 
   private constructor(argv: readonly string[]) {
@@ -70,27 +81,22 @@ export class Libtorrent implements Seeder {
   /**
    * Starts a seeder.
    *
-   * @param payload What it has.
-   * @param options `torrent`: path of its torrent. `uploadLimit`: bytes a second.
-   * @returns The client, which listens; dispose of it.
+   * @param payload Files to seed.
+   * @returns The listening client; dispose of it.
    */
-  static async seed(
-    payload: Payload,
-    options: { readonly torrent: string; readonly uploadLimit?: number },
-  ): Promise<Libtorrent> {
+  static async seed(payload: Payload, options: SeederOptions): Promise<Libtorrent> {
     const seeder = new Libtorrent(["seed", options.torrent, payload.folder, `${options.uploadLimit ?? 0}`, "[]"]);
     await seeder.until(({ seeds, port }) => seeds && port > 0, "it seeded");
     return seeder;
   }
 
   /**
-   * Starts a leecher, which keeps dialling who it is told of.
+   * Starts a leecher, which dials its seeders again when it has lost every connection.
    *
-   * @param folder Where to.
-   * @param options `torrent`: path of its torrent. `ports`: of those on this machine who have it.
-   * @returns The client, at work; dispose of it.
+   * @param folder Download folder.
+   * @returns The client; dispose of it.
    */
-  static leech(folder: string, options: { readonly torrent: string; readonly ports: readonly number[] }): Libtorrent {
+  static leech(folder: string, options: LeechOptions): Libtorrent {
     return new Libtorrent(["leech", options.torrent, folder, "0", JSON.stringify(options.ports)]);
   }
 
@@ -99,26 +105,30 @@ export class Libtorrent implements Seeder {
     return `127.0.0.1:${this.status!.port}`;
   }
 
-  /** Payload bytes that it has sent so far. */
+  /** Payload bytes sent so far. */
   uploaded(): Promise<number> {
     return Promise.resolve(this.status!.uploaded);
   }
 
-  /** How many peers it is connected to. */
+  /** Number of connected peers. */
   connections(): Promise<number> {
     return Promise.resolve(this.status!.peers);
   }
 
-  /** Changes how fast it is, in bytes a second; 0 for no limit. */
+  /**
+   * Limits the upload rate.
+   *
+   * @param rate Bytes per second; 0 for no limit.
+   */
   limit(rate: number): Promise<void> {
     return this.job.write(`${rate}\n`);
   }
 
   /**
-   * Waits until it goes as it should.
+   * Waits for a status of the client.
    *
-   * @param matches Whether it does.
-   * @param what What is waited for, in the message of a failure.
+   * @param matches Returns `true` for the wanted status.
+   * @param what Name of the status in the message of a failure.
    */
   async until(matches: (status: LibtorrentStatus) => boolean, what: string): Promise<void> {
     if (this.status !== null && matches(this.status)) return;
@@ -127,7 +137,7 @@ export class Libtorrent implements Seeder {
     await this.job.line((line) => seen++ >= from && matches(JSON.parse(line)), { seconds: 30, what });
   }
 
-  /** Ends it. */
+  /** Ends the process. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.job.stop();
   }

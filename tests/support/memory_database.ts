@@ -10,13 +10,13 @@ import type { Database } from "../../src/platform/platform.ts";
 
 /** A program that may end at any moment. */
 export interface Mortal {
-  /** Whether it has ended: then nothing that it still does has any effect. */
+  /** `true` once the program has ended. Later calls of the program have no effect. */
   readonly dead: boolean;
 }
 
 /**
- * The databases of one disk. What a program has committed stays when it is killed; what it hasn't is lost, since a transaction
- * is one call, and nothing is killed in the middle of one.
+ * The databases of one disk. Committed transactions survive the end of a program. A transaction is a single call and no
+ * program is killed within a call, so no transaction is ever half done.
  */
 export class MemoryDatabases {
   readonly #databases = new Map<string, Database>();
@@ -24,9 +24,9 @@ export class MemoryDatabases {
   /**
    * Opens a database as `Platform.openDatabase` does.
    *
-   * @param path Names it.
-   * @param program Who opens it; one that never ends when absent.
-   * @returns The database, with all that was committed to it under that path.
+   * @param path Name of the database.
+   * @param program Program that opens the database; one that never ends when absent.
+   * @returns The database, with everything committed under this path.
    */
   open(path: string, program: Mortal = { dead: false }): Database {
     const there = this.#databases.get(path) ?? openDatabase(IN_MEMORY);

@@ -1,5 +1,5 @@
 /**
- * Files in memory, for tests: each call can be made to fail, to wait, or to be the last before a crash.
+ * Files in memory, for tests. Each call can be made to fail, to wait, or to be the last before a crash.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { FileError, type FileFault } from "../../src/platform/file_errors.ts";
 import type { FileHandle, FileInfo, FileLock, FileSystem, OpenMode } from "../../src/platform/platform.ts";
 import { type FileNode, MemoryTree, newFile, type PowerLoss, putWithFolders, resize } from "./memory_tree.ts";
 
-/** What a call wants to do. */
+/** Kind of a call. */
 export type FileOperation =
   | "open"
   | "stat"
@@ -30,36 +30,35 @@ export type FileOperation =
   | "sync"
   | "close";
 
-/** One call, as it was made. */
+/** A recorded call. */
 export interface FileCall {
-  /** What. */
   readonly operation: FileOperation;
-  /** Where; of a rename, where from. */
+  /** Path of the call; the old path of a rename. */
   readonly path: string;
-  /** Bytes to read or to write, or the size to set; 0 for the others. */
+  /** Bytes to read or write, or the new size; 0 for other calls. */
   readonly size: number;
 }
 
-/** Settings of {@linkcode MemoryFiles}. */
+/** Options for {@linkcode MemoryFiles}. */
 export interface MemoryFilesOptions {
-  /** Gives the modification times; always 0 when absent. */
+  /** Returns modification times; always 0 when absent. */
   readonly wallClock?: () => number;
-  /** How many bytes may be written before the device is full; no limit when absent. */
+  /** Bytes that can be written before the device is full; no limit when absent. */
   readonly room?: number;
-  /** Folders in which another file system begins; none when absent. */
+  /** Folders where another file system is mounted; none when absent. */
   readonly mounts?: readonly string[];
 }
 
-/** Calls that wait until the test lets them go on. */
+/** Calls that wait until the test lets them continue. */
 export interface Gate {
-  /** How many calls wait. */
+  /** Number of waiting calls. */
   readonly waiting: number;
-  /** Lets the calls that wait go on, and all to come. */
+  /** Lets the waiting calls and all later calls continue. */
   open(): void;
 }
 
 /**
- * A {@linkcode FileSystem} that holds everything in memory, with absolute paths and `/`. Folder `/` is there, and the current one.
+ * A {@linkcode FileSystem} in memory, with absolute paths. Folder `/` exists and is the current folder.
  *
  * @example
  * ```ts
@@ -70,13 +69,13 @@ export interface Gate {
 export class MemoryFiles implements FileSystem {
   /** Every call so far. */
   readonly calls: FileCall[] = [];
-  /** Handles that are open. */
+  /** Number of open handles. */
   openHandles = 0;
-  /** The most handles that were open at one time. */
+  /** The most handles open at one time. */
   mostOpenHandles = 0;
   /** Bytes that can still be written. */
   room: number;
-  /** Asked before each call: a fault makes the call fail, and nothing happens. */
+  /** Called before each call. A returned fault makes the call fail without any effect. */
   onCall: (call: FileCall, index: number) => FileFault | null = () => null;
   readonly #tree: MemoryTree;
   readonly #wallClock: () => number;
@@ -85,10 +84,7 @@ export class MemoryFiles implements FileSystem {
   readonly #locks = new Set<string>();
   #dead = false;
 
-  /**
-   * @param options Clock and size.
-   * @param tree What is there at the start; nothing but folder `/` when absent.
-   */
+  /** @param tree Initial contents; only folder `/` when absent. */
   constructor(options: MemoryFilesOptions = {}, tree: MemoryTree = new MemoryTree()) {
     this.#tree = tree;
     this.#wallClock = options.wallClock ?? (() => 0);
@@ -96,7 +92,7 @@ export class MemoryFiles implements FileSystem {
     this.#mounts = options.mounts ?? [];
   }
 
-  /** Makes the calls that `match` wait until the gate is opened. */
+  /** Makes the calls that `match` selects wait until the gate is opened. */
   hold(match: (call: FileCall) => boolean): Gate {
     const gate = { match, queue: [] as (() => void)[] };
     this.#gate = gate;
@@ -112,52 +108,55 @@ export class MemoryFiles implements FileSystem {
   }
 
   /**
-   * The process ends here: calls under way and to come never settle and change nothing.
+   * Ends the process: calls under way and later calls never settle and change nothing.
    *
-   * @param power What is lost, when the power fails too.
-   * @param wallClock Gives the modification times from then on; the same as before when absent.
-   * @returns The files as the next process finds them. Each call gives others.
+   * @param power Loss of data by a power failure; no power failure when absent.
+   * @param wallClock Returns modification times from then on; the same as before when absent.
+   * @returns The files as the next process finds them, a new copy for each call.
    */
   crash(power?: PowerLoss, wallClock: () => number = this.#wallClock): MemoryFiles {
     this.#dead = true;
     return new MemoryFiles({ wallClock, mounts: this.#mounts }, this.#tree.after(power));
   }
 
-  /** What another process would find at this moment; this one goes on. */
+  /** Returns a copy of the files as another process would find them now. This file system stays usable. */
   copy(): MemoryFiles {
     return new MemoryFiles({ wallClock: this.#wallClock, mounts: this.#mounts }, this.#tree.after());
   }
 
-  /** Puts a file there, and the folders above it, without a call. */
+  /** Adds a file and the folders above it, without a recorded call. */
   put(path: string, data: Uint8Array): void {
     const node = newFile(data, this.#wallClock());
     this.#tree.changeForGood((nodes) => putWithFolders(nodes, path, node));
   }
 
-  /** Puts a link there without a call. */
+  /** Adds a link, without a recorded call. */
   putLink(path: string, target: string): void {
     this.#tree.changeForGood((nodes) => nodes.set(path, { kind: "link", target }));
   }
 
-  /** What a file holds, or `null` when there is none; without a call. */
+  /** Returns the contents of a file, or `null` if there is no file, without a recorded call. */
   get(path: string): Bytes | null {
     const node = this.#tree.nodes.get(path);
     return node?.kind === "file" ? node.data : null;
   }
 
-  /** Another text whenever the file or what it holds is another, or `null` when there is none; without a call. */
+  /**
+   * Returns a text that changes with the file and with its contents, or `null` if there is no file, without a recorded
+   * call.
+   */
   stampOf(path: string): string | null {
     const node = this.#tree.nodes.get(path);
     return node?.kind === "file" ? `${node.id}:${node.version}` : null;
   }
 
-  /** Where a link leads, or `null` when there is none; without a call. */
+  /** Returns the target of a link, or `null` if there is no link, without a recorded call. */
   linkAt(path: string): string | null {
     const node = this.#tree.nodes.get(path);
     return node?.kind === "link" ? node.target : null;
   }
 
-  /** Changes the size of a file that is there without a call, as another program may. */
+  /** Resizes an existing file without a recorded call, as another program may. */
   cut(path: string, size: number): void {
     const node = this.#tree.nodes.get(path);
     if (node?.kind !== "file") throw new Error(`there is no file ${path}`);
@@ -165,17 +164,17 @@ export class MemoryFiles implements FileSystem {
     node.modified = this.#wallClock();
   }
 
-  /** Takes a file or a link away without a call. */
+  /** Removes a file or a link, without a recorded call. */
   delete(path: string): void {
     this.#tree.changeForGood((nodes) => nodes.delete(path));
   }
 
-  /** Every path of a file or a link, sorted. */
+  /** Returns the paths of all files and links, sorted. */
   paths(): string[] {
     return [...this.#tree.nodes].filter(([, node]) => node.kind !== "folder").map(([path]) => path).sort();
   }
 
-  /** Every path of a folder, sorted. */
+  /** Returns the paths of all folders, sorted. */
   folders(): string[] {
     return [...this.#tree.nodes].filter(([, node]) => node.kind === "folder").map(([path]) => path).sort();
   }
@@ -293,7 +292,7 @@ export class MemoryFiles implements FileSystem {
     return this.writeFile(path, bytes);
   }
 
-  /** Doesn't wait, whatever the patience. */
+  /** Never waits, whatever the patience. */
   async lock(path: string): Promise<FileLock | null> {
     await this.#enter("lock", path);
     if (this.#locks.has(path)) return null;

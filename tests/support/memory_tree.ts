@@ -1,5 +1,5 @@
 /**
- * What is where in a file system in memory, and what a loss of power leaves of it.
+ * The contents of a file system in memory, and what a power failure leaves of them.
  *
  * @module
  */
@@ -10,41 +10,42 @@ import { FileError } from "../../src/platform/file_errors.ts";
 /** A file. */
 export interface FileNode {
   readonly kind: "file";
-  /** Differs from every other's. */
+  /** Unique id. */
   readonly id: string;
   data: Bytes;
   modified: number;
-  /** Data and time that a loss of power leaves for sure. */
+  /** Data and time that survive a power failure. */
   synced: { readonly data: Bytes; readonly modified: number };
-  /** Goes up with every change. */
+  /** Counts the changes. */
   version: number;
 }
 
-/** What is at a path. */
+/** A file, folder or link. */
 export type Node = FileNode | { readonly kind: "folder" } | { readonly kind: "link"; readonly target: string };
 
 /**
- * What a loss of power leaves.
+ * What a power failure leaves.
  *
- * Shoal syncs no folders but that of the resume state, so that other changes of names may be lost: of those `early` leaves
- * the ones before some moment, as a file system with a journal does; `any` leaves some and takes others, each whole. In
- * any case a file that was synced has the name that it had then: POSIX doesn't say so, but the file systems of Linux do it.
+ * Shoal syncs no folder except the folder of the resume state, so other changes of names may be lost. `early` keeps the
+ * changes before some moment, as a file system with a journal does. `any` keeps some changes and loses others, each as
+ * a whole. In any case a synced file keeps the name that it had at the sync: POSIX doesn't promise this, but the file
+ * systems of Linux do it.
  */
 export interface PowerLoss {
-  /** Decides what is lost. */
+  /** Random numbers that decide what is lost. */
   readonly random: () => number;
-  /** Which changes of names are there afterwards. */
+  /** Changes of names that survive. */
   readonly names: "all" | "early" | "any";
 }
 
-/** Of data that wasn't synced, each so many bytes are there or not. */
+/** Unsynced data survives or is lost in units of this many bytes. */
 const SECTOR = 64;
-/** The part of the changes of names that is lost where any may be. */
+/** Part of the changes of names that `any` loses. */
 const LOST = 0.25;
 
 let lastId = 0;
 
-/** @returns A new file that holds `data`, safely. */
+/** Returns a new file that holds `data`, already synced. */
 export function newFile(data: Uint8Array, modified: number): FileNode {
   const copy = new Uint8Array(data);
   return {
@@ -57,7 +58,7 @@ export function newFile(data: Uint8Array, modified: number): FileNode {
   };
 }
 
-/** Gives a file another size. */
+/** Changes the size of a file. */
 export function resize(node: FileNode, size: number): void {
   const data = new Uint8Array(size);
   data.set(node.data.subarray(0, size));
@@ -65,39 +66,39 @@ export function resize(node: FileNode, size: number): void {
   node.version++;
 }
 
-/** Absolute paths with `/`; folder `/` is there. */
+/** Files, folders and links by absolute path. Folder `/` exists. */
 export class MemoryTree {
-  /** By path without links. Change it through {@linkcode MemoryTree.change} only. */
+  /** Nodes by path without links; changed only through {@linkcode MemoryTree.change}. */
   readonly nodes: ReadonlyMap<string, Node>;
   readonly #nodes: Map<string, Node>;
-  /** How the names were when the file system was made. */
+  /** Names that survive any power failure. */
   readonly #before: ReadonlyMap<string, Node>;
-  /** Every change of names since. */
+  /** Every change of names, in order. */
   readonly #changes: ((nodes: Map<string, Node>) => void)[] = [];
 
-  /** @param nodes What is there at the start. */
+  /** @param nodes Initial contents. */
   constructor(nodes: Iterable<readonly [string, Node]> = [["/", { kind: "folder" }]]) {
     this.nodes = this.#nodes = new Map(nodes);
     this.#before = new Map(this.#nodes);
   }
 
-  /** Makes one change of names, which happens whole or not at all. */
+  /** Makes one change of names, which survives a power failure as a whole or not at all. */
   change(make: (nodes: Map<string, Node>) => void): void {
     this.#changes.push(make);
     make(this.#nodes);
   }
 
-  /** Makes a change of names that no loss of power undoes. */
+  /** Makes a change of names that survives every power failure. */
   changeForGood(make: (nodes: Map<string, Node>) => void): void {
     make(this.#nodes);
     make(this.#before as Map<string, Node>);
   }
 
-  /** Makes a file safe as it is, with its name. */
+  /** Makes the data and the name of a file survive a power failure. */
   sync(node: FileNode): void {
     node.synced = { data: node.data.slice(), modified: node.modified };
     const path = [...this.#nodes].find(([, other]) => other === node)?.[0];
-    if (path === undefined) return; // it was removed while it was open
+    if (path === undefined) return; // the file was removed while it was open
     this.changeForGood((nodes) => {
       for (const [name, other] of [...nodes]) if (other === node) nodes.delete(name);
       putWithFolders(nodes, path, node);
@@ -105,10 +106,9 @@ export class MemoryTree {
   }
 
   /**
-   * What the next process finds when this one is killed, or when the power fails.
+   * Returns a copy of what the next process finds after a kill or a power failure.
    *
-   * @param power What that leaves; when absent, everything is left.
-   * @returns A tree of its own.
+   * @param power What the power failure leaves; everything is left when absent.
    */
   after(power?: PowerLoss): MemoryTree {
     const names = power === undefined || power.names === "all" ? this.#nodes : this.#namesLeft(power);
@@ -124,14 +124,14 @@ export class MemoryTree {
     const end = names === "early" ? Math.floor(random() * (this.#changes.length + 1)) : this.#changes.length;
     const left = new Map(this.#before);
     for (const change of this.#changes.slice(0, end)) if (names === "early" || random() >= LOST) change(left);
-    // What lies in a folder that is lost is lost with it.
+    // The contents of a lost folder are lost with the folder.
     for (const path of [...left.keys()].sort()) {
       if (path !== "/" && left.get(parentOf(path))?.kind !== "folder") left.delete(path);
     }
     return left;
   }
 
-  /** Follows links in the folders above `path`, and in its last part if asked to. */
+  /** Resolves links in the folders above `path`, and in its last part if `followLast` is set. */
   resolve(path: string, followLast: boolean): string {
     if (!path.startsWith("/")) throw new Error(`MemoryFiles takes absolute paths, got "${path}"`);
     const todo = path.split("/").filter((part) => part !== "" && part !== ".");
@@ -154,7 +154,7 @@ export class MemoryTree {
     return real === "" ? "/" : real;
   }
 
-  /** Complains when the folder of `real` isn't there. */
+  /** Throws a {@linkcode FileError} if the folder of `real` doesn't exist. */
   needFolder(real: string, what: string): void {
     const node = this.#nodes.get(parentOf(real));
     if (!node) throw new FileError("missing", { what, path: real });
@@ -162,7 +162,7 @@ export class MemoryTree {
   }
 }
 
-/** Puts something at a path, and folders above it. */
+/** Puts a node at a path, and creates the folders above. */
 export function putWithFolders(nodes: Map<string, Node>, path: string, node: Node): void {
   for (let at = path.indexOf("/", 1); at > 0; at = path.indexOf("/", at + 1)) {
     nodes.set(path.slice(0, at), { kind: "folder" });
@@ -178,7 +178,7 @@ function copyOf(node: FileNode, { data, modified }: { readonly data: Bytes; read
   return { ...node, data: data.slice(), modified, synced: { data: data.slice(), modified } };
 }
 
-/** Of what wasn't synced each sector, the size and the time are there or not, as chance has it. */
+/** Keeps or loses each unsynced sector, the size and the time at random. */
 function dataLeft(node: FileNode, random: () => number): FileNode {
   const { synced } = node;
   const data = node.data.slice(0, random() < 0.5 ? node.data.length : Math.min(node.data.length, synced.data.length));

@@ -1,28 +1,28 @@
 /**
- * Where pieces go that are written in parts, in memory.
+ * A disk in memory for pieces that are written in parts.
  *
  * @module
  */
 
 import type { Bytes } from "../../src/base/bytes.ts";
 
-/** Takes the parts of pieces; what a download needs of a disk. */
+/** The parts of a disk that a download needs. */
 export class PartStore {
-  /** What was written, by piece. */
+  /** Written bytes by piece. */
   readonly bytes = new Map<number, Bytes>();
-  /** Every write: piece, first byte, length. */
+  /** Every write: piece, offset, length. */
   readonly writes: [index: number, begin: number, length: number][] = [];
-  /** Every read. */
+  /** Every read: piece, offset, length. */
   readonly reads: [index: number, begin: number, length: number][] = [];
-  /** Pieces that are verified. */
+  /** Verified pieces. */
   readonly claimed: number[] = [];
-  /** Where pieces are. */
+  /** Name of the place where every piece is stored; a change moves every piece. */
   place = "here";
-  /** Settles when a write may go on. */
+  /** Awaited before each write. */
   beforeWrite = (): Promise<void> => Promise.resolve();
   readonly #pieceSize: (index: number) => number;
 
-  /** @param pieceSize Bytes of a piece. */
+  /** @param pieceSize Returns the size of a piece in bytes. */
   constructor(pieceSize: (index: number) => number) {
     this.#pieceSize = pieceSize;
   }

@@ -1,29 +1,54 @@
 /**
- * Data to send around, made from a seed; torrents of it; and the comparison of what arrived.
+ * Payloads made from a seed, and the comparison of a client's result with a payload.
  *
  * @module
  */
 
 import { type Bytes, equalBytes } from "../../src/base/bytes.ts";
 
-/** Something to seed. */
+/** Data to seed. */
 export interface Payload {
-  /** Name of the file or folder. */
+  /** Name of the file or top folder. */
   readonly name: string;
-  /** Folder that holds it. */
+  /** Folder that contains the file or top folder. */
   readonly folder: string;
-  /** Bytes in all. */
+  /** Total bytes. */
   readonly size: number;
-  /** Files by path below `folder`, with their sizes, in the order of their paths. */
+  /** Paths of the files below `folder` with their sizes in bytes, ordered by path. */
   readonly files: readonly { readonly path: string; readonly size: number }[];
 }
 
+/** Options for {@linkcode makeTree}. */
+export interface PayloadTreeOptions {
+  /** Name of the file or top folder. */
+  readonly name: string;
+  /** Seed of the contents; any integer. */
+  readonly seed: number;
+}
+
+/** Options for {@linkcode makeFile}. */
+export interface PayloadFileOptions extends PayloadTreeOptions {
+  /** Total bytes. */
+  readonly size: number;
+}
+
+/** Options for {@linkcode makeFiles}. */
+export interface PayloadFilesOptions extends PayloadFileOptions {
+  /** Number of files; `size` has to be at least 1024 bytes for each. */
+  readonly count: number;
+}
+
+/** Options for {@linkcode assertSame}. */
+export interface ComparisonOptions {
+  /** `optional` accepts a client that doesn't create empty files. */
+  readonly emptyFiles?: "optional";
+}
+
 /**
- * Bytes that look random but depend on the seed alone.
+ * Returns bytes that look random but depend only on the seed.
  *
- * @param length How many.
+ * @param length Number of bytes.
  * @param seed Any integer.
- * @returns The bytes.
  */
 export function noise(length: number, seed: number): Bytes {
   const words = new Uint32Array(Math.ceil(length / 4));
@@ -40,14 +65,9 @@ export function noise(length: number, seed: number): Bytes {
 /**
  * Writes one file of noise.
  *
- * @param folder Where.
- * @param options `name`, `size` in bytes, `seed`.
- * @returns What was written.
+ * @param folder Folder of the file, created if necessary.
  */
-export async function makeFile(
-  folder: string,
-  options: { readonly name: string; readonly size: number; readonly seed: number },
-): Promise<Payload> {
+export async function makeFile(folder: string, options: PayloadFileOptions): Promise<Payload> {
   await Deno.mkdir(folder, { recursive: true });
   const file = await Deno.create(`${folder}/${options.name}`);
   try {
@@ -64,16 +84,11 @@ export async function makeFile(
 }
 
 /**
- * Writes a folder of files of about the same, odd size, a hundred to a subfolder.
+ * Writes a folder of files of roughly equal, odd sizes, 100 files to a subfolder.
  *
- * @param folder Where.
- * @param options `name` of the top folder, `count` of files, `size` of all in bytes (1024 a file at least), `seed`.
- * @returns What was written.
+ * @param folder Folder of the top folder.
  */
-export async function makeFiles(
-  folder: string,
-  options: { readonly name: string; readonly count: number; readonly size: number; readonly seed: number },
-): Promise<Payload> {
+export async function makeFiles(folder: string, options: PayloadFilesOptions): Promise<Payload> {
   const { name, count, size, seed } = options;
   const start = (i: number) =>
     i === 0 || i === count ? size * i / count : Math.floor(size * i / count) + (i * 7919) % 97;
@@ -88,7 +103,7 @@ export async function makeFiles(
   return { name, folder, size, files };
 }
 
-/** Folders that are hard on clients: spaces, quotes, accents composed and decomposed, other scripts, depth. */
+/** Folders that are hard on clients: spaces, quotes, composed and decomposed accents, other scripts, and depth. */
 const FOLDERS = [
   "plain",
   "with two  spaces",
@@ -103,16 +118,12 @@ const FOLDERS = [
 ];
 
 /**
- * Writes a tree of 200 files, every tenth of them empty, with odd sizes and names from {@linkcode FOLDERS}; about 24 MiB.
+ * Writes a tree of 200 files with odd sizes and names from {@linkcode FOLDERS}, about 24 MiB. Every tenth file is
+ * empty.
  *
- * @param folder Where.
- * @param options `name` of the top folder, `seed`.
- * @returns What was written.
+ * @param folder Folder of the top folder.
  */
-export async function makeTree(
-  folder: string,
-  options: { readonly name: string; readonly seed: number },
-): Promise<Payload> {
+export async function makeTree(folder: string, options: PayloadTreeOptions): Promise<Payload> {
   const files: { path: string; size: number }[] = [];
   for (let i = 0; i < 200; i++) {
     const parent = `${options.name}/${FOLDERS[(i * 7) % FOLDERS.length]}`;
@@ -132,18 +143,13 @@ function sizeOf(i: number): number {
 }
 
 /**
- * Asserts that a client's result is the payload, byte for byte, with nothing beside it.
+ * Asserts that a client's result equals the payload byte for byte, with no other files.
  *
- * @param payload What was seeded.
- * @param folder Where the client put it.
- * @param options `emptyFiles: "optional"` forgives a client that does not make empty files.
- * @throws {Error} If a file is missing, odd or too many; the message names it and the first wrong byte.
+ * @param payload Seeded payload.
+ * @param folder Folder of the client's result.
+ * @throws {Error} If a file is missing, different or superfluous; the message names the file and the first wrong byte.
  */
-export async function assertSame(
-  payload: Payload,
-  folder: string,
-  options: { readonly emptyFiles?: "optional" } = {},
-): Promise<void> {
+export async function assertSame(payload: Payload, folder: string, options: ComparisonOptions = {}): Promise<void> {
   const faults: string[] = [];
   const found = new Set(await listFiles(folder, payload.name));
   for (const { path, size } of payload.files) {
@@ -158,7 +164,7 @@ export async function assertSame(
   if (faults.length > 0) throw new Error(`${folder} is not the payload:\n  ${faults.slice(0, 20).join("\n  ")}`);
 }
 
-/** Where two files part, or `null` when they are the same. */
+/** Returns the offset of the first difference between two files, or `null` if the files are equal. */
 async function firstDifference(wanted: string, found: string): Promise<number | null> {
   using left = await Deno.open(wanted);
   using right = await Deno.open(found);

@@ -1,5 +1,5 @@
 /**
- * A swarm that takes no notice of its peers, for tests to change where they need it to.
+ * A swarm that ignores its peers. Tests replace the members that they need.
  *
  * @module
  */
@@ -7,8 +7,9 @@
 import type { PeerHost } from "../../src/peer/peer.ts";
 
 /**
- * @param host What it has to know or do; the rest does nothing, and nothing is there to be served.
- * @returns The swarm.
+ * Returns a swarm that does nothing and serves no pieces.
+ *
+ * @param host Members of the swarm that replace the default ones.
  */
 export function idleHost(
   host: Pick<PeerHost, "pieceCount" | "pieceSize" | "now"> & Partial<PeerHost>,

@@ -1,8 +1,8 @@
 /**
- * Random numbers that are the same in every run (mulberry32).
+ * Returns a generator of random numbers that are the same in every run (mulberry32).
  *
  * @param seed Any integer.
- * @returns A function that gives the next number, uniform in 0 to 1.
+ * @returns A function that returns the next number, uniform in 0 to 1.
  */
 export function seededRandom(seed: number): () => number {
   let state = seed | 0;

@@ -1,5 +1,5 @@
 /**
- * What a test needs from the machine. In CI nothing may be missing; elsewhere a test that can't run is skipped, and its
+ * What a test needs from the machine. In CI nothing may be missing. Elsewhere a test that can't run is skipped, and its
  * name says why.
  *
  * @module
@@ -7,7 +7,7 @@
 
 import { BINARY } from "./binary.ts";
 
-/** Debian packages by the program that they bring. */
+/** Debian packages by program. */
 const PACKAGES = {
   aria2c: "aria2",
   chromium: "chromium",
@@ -28,10 +28,10 @@ const PACKAGES = {
   zsh: "zsh",
 } as const;
 
-/** Something that a test can't do without: a program, Python's libtorrent, npm's webtorrent, root, or the compiled Shoal. */
+/** A requirement of a test: a program, Python's libtorrent, npm's webtorrent, root, or the compiled Shoal. */
 export type Requirement = keyof typeof PACKAGES | "python3-libtorrent" | "webtorrent" | "root" | "binary";
 
-/** Copy of `tests/interop/webtorrent` in which its packages have been installed; empty for none. */
+/** Copy of `tests/interop/webtorrent` with its packages installed; empty for none. */
 export const WEBTORRENT = Deno.env.get("WEBTORRENT") ?? "";
 const GET_WEBTORRENT =
   "cp -r tests/interop/webtorrent DIR, in DIR `npm ci --omit=optional --ignore-scripts`, WEBTORRENT=DIR";
@@ -39,9 +39,7 @@ const GET_WEBTORRENT =
 /**
  * Defines a test that needs programs or rights.
  *
- * @param name Name of the test.
- * @param needs What it needs. A program that is missing is a failure when `CI` is `true`, else a reason to skip.
- * @param body The test.
+ * @param needs Requirements. A missing one fails the test when `CI` is `true`, and skips the test otherwise.
  */
 export function testWith(name: string, needs: readonly Requirement[], body: () => Promise<void>): void {
   const missing = missingOf(needs);
@@ -52,16 +50,15 @@ export function testWith(name: string, needs: readonly Requirement[], body: () =
       throw new Error(`This test can't run here: ${missing.join(", ")}`);
     });
   } else {
-    // Skipped for the reason that its name gives; never in CI.
+    // The test is skipped for the reason that its name gives; never in CI.
     Deno.test({ name: `${name} (skipped: ${missing.join(", ")})`, ignore: true, fn: body });
   }
 }
 
 /**
- * What is missing of what somebody needs.
+ * Returns instructions for everything missing, one line for each kind of remedy; empty when nothing is missing.
  *
- * @param needs What is needed.
- * @returns What to do about it, a line for each kind of remedy; empty when nothing is missing.
+ * @param needs Requirements.
  */
 export function missingOf(needs: readonly Requirement[]): string[] {
   const remedies = needs.flatMap(remedyFor);
@@ -70,7 +67,7 @@ export function missingOf(needs: readonly Requirement[]): string[] {
   return packages.length === 0 ? others : [...others, `apt-get install ${packages.join(" ")}`];
 }
 
-/** What to do about something that is missing; nothing when it is there. */
+/** Returns the remedy for a missing requirement; empty if the requirement is met. */
 function remedyFor(need: Requirement): ({ readonly install: string } | { readonly run: string })[] {
   if (need === "root") return Deno.uid() === 0 ? [] : [{ run: "run it as root" }];
   if (need === "binary") return isFile(BINARY) ? [] : [{ run: "deno task compile" }];

@@ -1,12 +1,12 @@
 /**
- * What `--json` prints, held against the JSON Schemas in `docs/`.
+ * Checks the output of `--json` against the JSON Schemas in `docs/`.
  *
  * @module
  */
 
 import { Ajv2020 } from "ajv";
 
-/** A part of a JSON Schema, as far as tests look into it. */
+/** The parts of a JSON Schema that tests read. */
 export interface Schema {
   readonly description?: string;
   readonly oneOf?: readonly Schema[];
@@ -18,13 +18,13 @@ export interface Schema {
   readonly $defs?: Readonly<Record<string, Schema>>;
 }
 
-/** A schema, by the name of its file. */
+/** Name of a schema's file. */
 export type SchemaName = "events" | "info";
 
-/** The schemas themselves. */
+/** The parsed schemas. */
 export const SCHEMAS: Readonly<Record<SchemaName, Schema>> = { events: read("events"), info: read("info") };
 
-// Strict: a keyword or a format that the validator doesn't know is a mistake in the schema.
+// Strict: a keyword or a format that is unknown to the validator is a mistake in the schema.
 const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, allErrors: true });
 for (const [name, schema] of Object.entries(SCHEMAS)) ajv.addSchema(schema, name);
 
@@ -33,11 +33,10 @@ function read(name: SchemaName): Schema {
 }
 
 /**
- * Holds a value against a schema.
+ * Checks a value against a schema.
  *
- * @param name Which: `events`, or a part of one: `events#/$defs/added`.
- * @param value What came out of JSON.
- * @returns What is wrong with it; empty when nothing is.
+ * @param name Name of a schema, such as `events`, or of a part: `events#/$defs/added`.
+ * @returns Violations as text; empty if there are none.
  */
 export function violations(name: string, value: unknown): string {
   const validate = ajv.getSchema(name);
@@ -46,12 +45,12 @@ export function violations(name: string, value: unknown): string {
 }
 
 /**
- * Checks lines of `--json`.
+ * Checks lines of the output of `--json`.
  *
- * @param name As of {@linkcode violations}.
- * @param lines Lines, each an object in JSON.
- * @returns The names of the events that were there, each once.
- * @throws {Error} If a line isn't what the schema says.
+ * @param name As in {@linkcode violations}.
+ * @param lines Lines, each a JSON object.
+ * @returns Names of the events in the lines.
+ * @throws {Error} If a line violates the schema.
  */
 export function checkLines(name: string, lines: readonly string[]): Set<string> {
   const seen = new Set<string>();
@@ -59,7 +58,7 @@ export function checkLines(name: string, lines: readonly string[]): Set<string> 
     const event = JSON.parse(line);
     const wrong = violations(name, event);
     if (wrong !== "") {
-      // The schema of the one event says more clearly what is wrong than that of all.
+      // The schema of the single event gives a clearer message than the schema of all events.
       const own = `events#/$defs/${event.event}`;
       const plain = name === "events" && ajv.getSchema(own) ? violations(own, event) : "";
       throw new Error(`${line}\nis not what the schema says: ${plain || wrong}`);
@@ -70,10 +69,9 @@ export function checkLines(name: string, lines: readonly string[]): Set<string> 
 }
 
 /**
- * The names of the events of one kind of output.
+ * Returns the names of the events of one kind of output, in the order of the schema.
  *
- * @param part A part of the schema of events with a choice: the whole, or `verify_line`, `tracker_line`.
- * @returns The names, in the order of the schema.
+ * @param part A part of the schema of events with a choice: the whole, `verify_line` or `tracker_line`.
  */
 export function eventNames(part: Schema = SCHEMAS.events): string[] {
   return part.oneOf!.map(({ $ref }) => {

@@ -1,5 +1,5 @@
 /**
- * Trackers that a test makes up: a {@linkcode Platform} whose HTTP goes to a function, on a virtual clock.
+ * Scripted trackers: the HTTP of a {@linkcode Platform} goes to a function of the test, on a virtual clock.
  *
  * @module
  */
@@ -16,21 +16,21 @@ import {
 } from "../../src/platform/platform.ts";
 import { VirtualClock, type VirtualClockOptions } from "./virtual_clock.ts";
 
-/** One announce that was sent. */
+/** A recorded announce. */
 export interface Call {
   /** Scheme, host and path. */
   readonly tracker: string;
-  /** The parameters, undecoded. */
+  /** Query parameters, still percent-encoded. */
   readonly parameters: ReadonlyMap<string, string>;
   /** `started`, `completed`, `stopped`, `paused`, or empty. */
   readonly event: string;
-  /** When it was sent. */
+  /** Reading of the clock at the announce, in milliseconds. */
   readonly at: number;
   /** The whole request. */
   readonly request: HttpRequest;
 }
 
-/** What a scripted tracker does: answer, fail as a network does, answer with a status, or never answer. */
+/** Reaction of a scripted tracker: a reply, a network failure, an HTTP status, or no answer. */
 export type Reaction =
   | { readonly reply: { readonly [key: string]: Encodable }; readonly delay?: number; readonly reach?: Reach }
   | { readonly fails: string; readonly delay?: number }
@@ -38,13 +38,13 @@ export type Reaction =
   | "hang"
   | "hang whatever the signal says";
 
-/** A clock and trackers that answer by a script. */
+/** A virtual clock, with trackers that answer by a script. */
 export class ScriptedTrackers extends VirtualClock {
   /** Every announce so far. */
   readonly calls: Call[] = [];
-  /** Decides what each tracker does. */
+  /** Decides the reaction to each announce. */
   script: (call: Call) => Reaction;
-  /** HTTP that goes to the script. */
+  /** Passes each request to the script. */
   readonly http: Http = {
     request: (request) => this.#request(request),
     stream: () => Promise.reject(new Error("Scripted trackers answer in one go")),
@@ -53,16 +53,13 @@ export class ScriptedTrackers extends VirtualClock {
     },
   };
 
-  /**
-   * @param script Decides what each tracker does.
-   * @param options See {@linkcode VirtualClock}.
-   */
+  /** @param script Decides the reaction to each announce. */
   constructor(script: (call: Call) => Reaction, options: VirtualClockOptions = {}) {
     super(options);
     this.script = script;
   }
 
-  /** Every announce so far as `tracker event`, the tracker without its scheme. */
+  /** Every announce so far as `tracker event`, without the tracker's scheme. */
   get log(): string[] {
     return this.calls.map((call) => `${call.tracker.replace(/^https?:\/\//, "")} ${call.event || "-"}`);
   }

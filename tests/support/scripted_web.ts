@@ -8,35 +8,35 @@ import type { Bytes } from "../../src/base/bytes.ts";
 import { HttpError, type HttpStream, type HttpStreamRequest } from "../../src/platform/platform.ts";
 import type { VirtualClock } from "./virtual_clock.ts";
 
-/** What a server does with a request. */
+/** Answer of a server to a request. */
 export interface WebAnswer {
-  /** 206 when absent. */
+  /** HTTP status; 206 when absent. */
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Nothing when absent. */
+  /** Empty when absent. */
   readonly body?: Bytes;
-  /** The connection is cut off when the body has been sent. */
+  /** If `true`, the connection breaks off after the body. */
   readonly cut?: boolean;
-  /** Nothing more comes when the body has been sent. */
+  /** If `true`, the response stalls after the body. */
   readonly hang?: boolean;
-  /** Bytes of each part; 40,000 when absent, so that parts and blocks end at different places. */
+  /** Bytes per read; 40,000 when absent, so that reads and blocks end at different offsets. */
   readonly step?: number;
-  /** Milliseconds before each part; 0 when absent. */
+  /** Milliseconds before each read; 0 when absent. */
   readonly pause?: number;
-  /** There is no answer at all, for this reason. */
+  /** Error of the request, which gets no answer. */
   readonly refuse?: string;
-  /** The answer comes from somewhere else. */
+  /** URL that the request is redirected to. */
   readonly redirect?: string;
 }
 
-/** A request that was made. */
+/** A recorded request. */
 export interface WebCall {
   readonly url: string;
-  /** `first-last`, or `null` when all was asked for. */
+  /** `first-last`, or `null` for a request without a range. */
   readonly range: string | null;
-  /** Bytes of the body that were read. */
+  /** Bytes of the body read so far. */
   taken: number;
-  /** Whether it is over, one way or the other. */
+  /** `true` once the request has ended for any reason. */
   ended: boolean;
 }
 
@@ -47,21 +47,18 @@ export class ScriptedWeb {
   readonly #clock: VirtualClock;
   readonly #script: (call: WebCall) => WebAnswer;
 
-  /**
-   * @param clock Time.
-   * @param script Decides what each request gets.
-   */
+  /** @param script Decides the answer to each request. */
   constructor(clock: VirtualClock, script: (call: WebCall) => WebAnswer) {
     this.#clock = clock;
     this.#script = script;
   }
 
-  /** Requests that are under way. */
+  /** Number of requests under way. */
   get open(): number {
     return this.calls.filter((call) => !call.ended).length;
   }
 
-  /** `Http.stream()`. */
+  /** Implements `Http.stream()`. */
   stream = async (request: HttpStreamRequest): Promise<HttpStream> => {
     if (request.signal?.aborted) throw new HttpError("the request was given up");
     const range = request.headers?.["range"]?.replace("bytes=", "") ?? null;
@@ -113,11 +110,10 @@ export class ScriptedWeb {
 }
 
 /**
- * The answer of a server that knows ranges.
+ * Answers as a server that supports ranges does.
  *
- * @param call The request.
- * @param file What the URL names.
- * @returns 206, or 200 when all was asked for.
+ * @param file Contents of the URL.
+ * @returns Status 206, or 200 for a request without a range.
  */
 export function serveRange(call: WebCall, file: Bytes): WebAnswer {
   if (call.range === null) return { status: 200, headers: { "content-length": `${file.length}` }, body: file };

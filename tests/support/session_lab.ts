@@ -1,5 +1,5 @@
 /**
- * Sessions over real sockets and files, for tests: a folder, a tracker, a payload.
+ * Sessions over real sockets and files, for tests: a folder, a tracker and a payload.
  *
  * @module
  */
@@ -12,11 +12,11 @@ import type { SessionEvent } from "../../src/session/session_events.ts";
 import { TrackerServer } from "../../src/tracker_server/server.ts";
 import { seededRandom } from "./random.ts";
 
-/** Where everything happens. */
+/** Address of the sessions and the tracker. */
 export const HOST = "127.0.0.1";
-/** Bytes of a piece. */
+/** Bytes per piece. */
 export const PIECE = 64 * 1024;
-/** The name of the payload. */
+/** Name of the payload. */
 export const NAME = "payload.bin";
 
 /** A folder, a payload with its torrent, a tracker, and sessions that are stopped at the end. */
@@ -68,7 +68,7 @@ export class Lab implements AsyncDisposable {
   }
 }
 
-/** Waits for an event that was told already or is to come. */
+/** Waits for an event that has occurred already or is still to come. */
 export function eventOf(session: Session, events: SessionEvent[], wanted: (event: SessionEvent) => boolean) {
   return new Promise<SessionEvent>((resolve) => {
     const found = events.find(wanted);

@@ -1,6 +1,6 @@
 /**
- * A peer that has everything and serves everybody at the same leisurely pace, so that a download lasts as long as a test
- * needs it to, however many run at the same time.
+ * A peer that has every piece and serves every peer at the same slow pace, so that a download lasts as long as a test
+ * needs, however many downloads run at the same time.
  *
  * @module
  */
@@ -15,6 +15,16 @@ const UNCHOKE = 1;
 const BITFIELD = 5;
 const REQUEST = 6;
 const PIECE = 7;
+
+/** Options for {@linkcode SlowSeeder.start}. */
+export interface SlowSeederOptions {
+  /** Path of the torrent file. */
+  readonly torrent: string;
+  /** Milliseconds per block of 16 KiB. */
+  readonly blockMs: number;
+  /** Blocks to send before waiting for {@linkcode SlowSeeder.allow}; no limit when absent. */
+  readonly blocks?: number;
+}
 
 /** A seeder of a single file. */
 export class SlowSeeder implements AsyncDisposable {
@@ -34,30 +44,25 @@ export class SlowSeeder implements AsyncDisposable {
   /**
    * Starts seeding.
    *
-   * @param payload One file.
-   * @param options `torrent`: path of its torrent. `blockMs`: milliseconds for each block of 16 KiB. `blocks`: after so many it stands
-   * still, until {@linkcode SlowSeeder.allow} is called (default: never).
+   * @param payload A payload of one file.
    * @returns The seeder; dispose of it.
    */
-  static async start(
-    payload: Payload,
-    options: { readonly torrent: string; readonly blockMs: number; readonly blocks?: number },
-  ): Promise<SlowSeeder> {
+  static async start(payload: Payload, options: SlowSeederOptions): Promise<SlowSeeder> {
     const { infoHash, pieces, pieceLength } = await readTorrent(options.torrent);
     const data = await Deno.readFile(`${payload.folder}/${payload.name}`);
     const credit = new Credit(options.blocks ?? Infinity);
     return new SlowSeeder({ infoHash, pieces, pieceLength, data, blockMs: options.blockMs, credit });
   }
 
-  /** Lets it send so many blocks more. */
+  /** Allows the seeder to send more blocks. */
   allow(blocks: number): void {
     this.#parts.credit.add(blocks);
   }
 
-  /** Ends every connection. */
+  /** Stops listening and ends every connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listener.close();
-    this.#parts.credit.add(Infinity); // so that nobody waits for more
+    this.#parts.credit.add(Infinity); // ends every wait for a block
     for (const connection of this.#connections.keys()) close(connection);
     await Promise.all([this.#accepting, ...this.#connections.values()]);
   }
@@ -72,7 +77,7 @@ export class SlowSeeder implements AsyncDisposable {
         this.#connections.set(connection, serving);
       }
     } catch (error) {
-      // A listener that is closed while it waits says so.
+      // A listener that is closed while it waits throws one of these errors.
       if (!(error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted)) throw error;
     }
   }
@@ -87,7 +92,7 @@ interface SeederParts {
   readonly credit: Credit;
 }
 
-/** Blocks that may be sent. */
+/** Number of blocks that may be sent. */
 class Credit {
   #left: number;
   #more = Promise.withResolvers<void>();
@@ -102,14 +107,14 @@ class Credit {
     this.#more = Promise.withResolvers();
   }
 
-  /** Waits until one may be sent. */
+  /** Waits until a block may be sent. */
   async take(): Promise<void> {
     while (this.#left <= 0) await this.#more.promise;
     this.#left--;
   }
 }
 
-/** Serves one peer until it leaves. */
+/** Serves a peer until the peer disconnects. */
 async function serve(connection: Deno.TcpConn, parts: SeederParts): Promise<void> {
   const { infoHash, pieces, pieceLength, data, blockMs, credit } = parts;
   const input = new Input(connection);
@@ -124,12 +129,12 @@ async function serve(connection: Deno.TcpConn, parts: SeederParts): Promise<void
       const request = viewOf(body);
       const [index, begin, length] = [request.getUint32(1), request.getUint32(5), request.getUint32(9)];
       await credit.take();
-      await new Promise((resolve) => setTimeout(resolve, blockMs)); // the pace is what this is for
+      await new Promise((resolve) => setTimeout(resolve, blockMs)); // the pace of the seeder
       const at = index * pieceLength + begin;
       await write(connection, frame(PIECE, concatBytes([body.subarray(1, 9), data.subarray(at, at + length)])));
     }
   } catch (error) {
-    if (!(error instanceof Error)) throw error; // a peer may go at any time, and in any way
+    if (!(error instanceof Error)) throw error; // a peer may disconnect at any time, with any error
   }
 }
 
@@ -159,17 +164,17 @@ function close(connection: Deno.TcpConn): void {
   try {
     connection.close();
   } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error; // it is closed
+    if (!(error instanceof Deno.errors.BadResource)) throw error; // it is closed already
   }
 }
 
-/** What a connection sends, in portions of the taker's choice. */
+/** Reads exact numbers of bytes from a connection. */
 class Input {
   #rest: Bytes = new Uint8Array();
 
   constructor(readonly connection: Deno.TcpConn) {}
 
-  /** @returns That many bytes, or `null` at the end. */
+  /** Returns the next `count` bytes, or `null` at the end of the stream. */
   async take(count: number): Promise<Bytes | null> {
     const buffer = new Uint8Array(65536);
     while (this.#rest.length < count) {

@@ -1,6 +1,6 @@
 /**
- * A stage for programs that leave early: a tracker that keeps a record, a peer that is in no hurry, and for each act a
- * folder of its own.
+ * A stage for tests of programs that exit early: a tracker that records announces, a slow peer, and a folder for each
+ * act.
  *
  * @module
  */
@@ -15,21 +15,27 @@ import { makeTorrent, readTorrent } from "./torrents.ts";
 import { fromSource } from "./from_source.ts";
 
 const PIECE_LENGTH = 1 << 18;
-/** Milliseconds between two looks at something that makes no sound. */
+/** Milliseconds between two polls. */
 const LOOK_MS = 20;
 
-/** How Shoal can be run. */
+/** How Shoal is run. */
 export type Program = "compiled" | "deno run";
 
-/** What is on a stage. */
+/** Options for {@linkcode Stage.with}. */
 export interface StageOptions {
   /** Bytes of the payload; 32 MiB when absent. */
   readonly size?: number;
-  /** Milliseconds that the peer takes for a block of 16 KiB; 10 when absent, which makes 20 s of 32 MiB. */
+  /** Milliseconds per block of 16 KiB; 10 when absent, so that 32 MiB take 20 s. */
   readonly blockMs?: number;
 }
 
-/** Everything that acts have in common. */
+/** Options for {@linkcode Stage.act}. */
+export interface ActOptions {
+  /** Event for which the tracker never answers an announce; none when absent. */
+  readonly hangs?: string;
+}
+
+/** The parts that all acts share. */
 export class Stage {
   readonly #folder: string;
   readonly #payload: Payload;
@@ -51,12 +57,7 @@ export class Stage {
     this.#tracker = parts.tracker;
   }
 
-  /**
-   * Sets a stage up, uses it, and takes it down.
-   *
-   * @param options See {@linkcode StageOptions}.
-   * @param body What happens on it.
-   */
+  /** Sets up a stage, calls `body`, and takes the stage down. */
   static async with(options: StageOptions, body: (stage: Stage) => Promise<void>): Promise<void> {
     await withScratch(async (folder) => {
       const size = options.size ?? 32 << 20;
@@ -69,13 +70,8 @@ export class Stage {
     });
   }
 
-  /**
-   * A folder, a torrent and a place at the tracker for one run of the program.
-   *
-   * @param options `hangs`: the tracker never answers announces with this event.
-   * @returns The act.
-   */
-  async act(options: { readonly hangs?: string } = {}): Promise<Act> {
+  /** Makes a folder, a torrent and a tracker URL for one run of the program. */
+  async act(options: ActOptions = {}): Promise<Act> {
     const name = `act-${++this.#acts}`;
     const folder = `${this.#folder}/${name}`;
     await Deno.mkdir(folder);
@@ -85,17 +81,17 @@ export class Stage {
   }
 }
 
-/** One run of the program, or several that follow each other. */
+/** One run of the program, or several in a row. */
 export class Act {
-  /** Where everything of it is; the data goes to `out` below it. */
+  /** Folder of the act; downloaded data goes to `out` in it. */
   readonly folder: string;
-  /** What is downloaded. */
+  /** Payload to download. */
   readonly payload: Payload;
   readonly #name: string;
   readonly #peer: string;
   readonly #tracker: RecordingTracker;
 
-  /** @param parts The stage's. */
+  /** @param parts Parts of the stage. */
   constructor(
     parts: {
       readonly name: string;
@@ -112,22 +108,22 @@ export class Act {
     this.#tracker = parts.tracker;
   }
 
-  /** Events that the tracker was told, in order; `null` for an announce without one. */
+  /** Events announced to the tracker, in order; `null` for an announce without an event. */
   get announces(): readonly (string | null)[] {
     return this.#tracker.announces(this.#name);
   }
 
-  /** Environment that keeps everything in the folder. */
+  /** Environment variables that keep every file in the folder. */
   get env(): Readonly<Record<string, string>> {
     return environment(this.folder);
   }
 
-  /** Arguments that download, with more at the end. */
+  /** Returns arguments for a download, with `more` at the end. */
   download(...more: string[]): string[] {
     return ["download", "file.torrent", "-o", "out", "-p", "0", "--peer", this.#peer, ...OFFLINE, ...more];
   }
 
-  /** Arguments that seed what everybody has, with more at the end. */
+  /** Returns arguments for seeding the payload, with `more` at the end. */
   seed(...more: string[]): string[] {
     return ["seed", "file.torrent", this.payload.folder, "-p", "0", ...OFFLINE, ...more];
   }
@@ -135,26 +131,19 @@ export class Act {
   /**
    * Starts the program.
    *
-   * @param args Its arguments.
-   * @param program How to run it.
-   * @returns The running program.
+   * @param program How to run the program.
    */
   start(args: readonly string[], program: Program = "compiled"): Job {
     return new Job([...commandFor(program), ...args], { name: `shoal ${args[0]}`, cwd: this.folder, env: this.env });
   }
 
-  /**
-   * Starts a shell script in which `shoal` is the program.
-   *
-   * @param script For `sh`.
-   * @returns The running shell.
-   */
+  /** Starts a shell script in which `shoal` is the program. */
   shell(script: string): Job {
     const define = `shoal() { ${commandFor("compiled").join(" ")} "$@"; }`;
     return new Job(["sh", "-c", `${define}\n${script}`], { name: script, cwd: this.folder, env: this.env });
   }
 
-  /** Resume state as it is on disk; `null` when there is none. */
+  /** Reads the resume state on disk; `null` if there is none. */
   async state(): Promise<{ readonly clean: boolean; readonly pieces: number } | null> {
     const { hex, pieces: pieceCount } = await readTorrent(`${this.folder}/file.torrent`);
     const folder = `${this.folder}/state/shoal`;
@@ -165,7 +154,7 @@ export class Act {
     return { clean, pieces: pieces.count + unsynced.count };
   }
 
-  /** Waits until there are pieces, the tracker has been asked, and resume state has been saved. */
+  /** Waits until the torrent has pieces, the tracker has been announced to, and the resume state has been saved. */
   async underWay(job: Job): Promise<void> {
     await until("pieces, an announce and resume state", job, async () => {
       return this.announces.length > 0 && ((await this.state())?.pieces ?? 0) > 0;
@@ -174,12 +163,12 @@ export class Act {
 }
 
 /**
- * Waits until something is so.
+ * Waits for a condition.
  *
- * @param what In the message of a failure.
- * @param job What is watched; when it ends, so does the waiting.
- * @param look Whether it is so.
- * @throws {Error} If it is not so within 20 seconds, or the program ends.
+ * @param what Name of the condition in the message of a failure.
+ * @param job Program that must not end before the condition holds.
+ * @param look Returns `true` if the condition holds.
+ * @throws {Error} If the condition doesn't hold within 20 seconds, or the program ends.
  */
 export async function until(what: string, job: Job, look: () => boolean | Promise<boolean>): Promise<void> {
   const end = performance.now() + 20_000;
@@ -193,23 +182,17 @@ export async function until(what: string, job: Job, look: () => boolean | Promis
 }
 
 /**
- * Plays scenes at the same time, each to its end even if another fails, so that nothing runs on when the stage is gone.
+ * Waits for every scene, even if one fails, so that nothing is still running when the stage is gone.
  *
- * @param scenes What is under way.
- * @returns What they come to, in order.
- * @throws {unknown} What the first of those that failed threw.
+ * @returns Their results, in order.
+ * @throws {unknown} The error of the first scene in the list that failed.
  */
 export async function together<T>(scenes: readonly Promise<T>[]): Promise<T[]> {
   await Promise.allSettled(scenes);
   return await Promise.all(scenes);
 }
 
-/**
- * Names in a folder.
- *
- * @param folder Which.
- * @returns Its names, none when there is no such folder.
- */
+/** Returns the names in a folder; none if the folder doesn't exist. */
 export async function namesIn(folder: string): Promise<string[]> {
   try {
     return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
@@ -219,12 +202,12 @@ export async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** Program and first arguments. */
+/** Returns program and first arguments. */
 export function commandFor(program: Program): string[] {
   return program === "compiled" ? [BINARY] : fromSource();
 }
 
-/** An HTTP tracker that knows no peers, and remembers what it was told by whom. */
+/** An HTTP tracker that returns no peers and records the announces of each act. */
 class RecordingTracker implements AsyncDisposable {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #announces = new Map<string, (string | null)[]>();
@@ -236,7 +219,7 @@ class RecordingTracker implements AsyncDisposable {
     this.#server = Deno.serve(options, (request) => this.#answer(new URL(request.url)));
   }
 
-  /** Makes room for somebody. @returns The announce URL. */
+  /** Starts the record of an act and returns its announce URL. */
   open(name: string, hangs: string | null): string {
     this.#announces.set(name, []);
     this.#hangs.set(name, hangs);

@@ -1,5 +1,5 @@
 /**
- * A real terminal of a chosen size, by way of tmux.
+ * A real terminal of a chosen size, in tmux.
  *
  * @module
  */
@@ -7,14 +7,24 @@
 import { Guard } from "./guard.ts";
 import { must, run, within } from "./job.ts";
 
-/** What a terminal shows. */
+/** Contents of a terminal. */
 export interface Screen {
-  /** Rows, as wide as the terminal or narrower. */
+  /** Rows, at most as wide as the terminal. */
   readonly rows: readonly string[];
   /** Lines, each of which may have wrapped over several rows. */
   readonly lines: readonly string[];
-  /** Whether the cursor can be seen. */
+  /** `true` if the cursor is visible. */
   readonly cursorVisible: boolean;
+}
+
+/** Options for {@linkcode Terminal.open}. */
+export interface TerminalOptions {
+  /** Width of the terminal in cells. */
+  readonly columns: number;
+  /** Working folder. */
+  readonly cwd: string;
+  /** Environment variables to set. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** A terminal in which one command runs. */
@@ -28,16 +38,11 @@ export class Terminal implements AsyncDisposable {
   }
 
   /**
-   * Opens a terminal and runs a command in it. The terminal stays when the command has ended.
+   * Opens a terminal and runs a command in it. The terminal stays open when the command has ended.
    *
-   * @param command For the shell.
-   * @param options `columns`: width. `cwd`: working folder. `env`: variables to set.
    * @returns The terminal; dispose of it.
    */
-  static async open(
-    command: string,
-    options: { readonly columns: number; readonly cwd: string; readonly env: Readonly<Record<string, string>> },
-  ): Promise<Terminal> {
+  static async open(command: string, options: TerminalOptions): Promise<Terminal> {
     const terminal = new Terminal(`shoal-test-${crypto.randomUUID()}`);
     const env = Object.entries({ LC_ALL: "C.UTF-8", ...options.env }).flatMap((
       [key, value],
@@ -51,50 +56,42 @@ export class Terminal implements AsyncDisposable {
   }
 
   /**
-   * Presses keys.
+   * Presses a key.
    *
-   * @param keys As tmux calls them: `C-c`, `Enter`.
+   * @param keys Name of the key in tmux: `C-c`, `Enter`.
    */
   async press(keys: string): Promise<void> {
     await this.#tmux("send-keys", keys);
   }
 
-  /**
-   * Types a line, and Return.
-   *
-   * @param text The line.
-   */
+  /** Types a line and presses Return. */
   async type(text: string): Promise<void> {
     await this.#tmux("send-keys", "-l", text);
     await this.press("Enter");
   }
 
-  /**
-   * Types text all at once.
-   *
-   * @param text The text.
-   */
+  /** Pastes text. */
   async paste(text: string): Promise<void> {
     await this.#tmux("set-buffer", text);
     await this.#tmux("paste-buffer");
   }
 
   /**
-   * Gives the window another size.
+   * Changes the size of the window.
    *
-   * @param columns Cells in a line.
-   * @param rows Lines.
+   * @param columns Width in cells.
+   * @param rows Height in lines.
    */
   async resize(columns: number, rows: number): Promise<void> {
     await this.#tmux("resize-window", "-x", `${columns}`, "-y", `${rows}`);
   }
 
-  /** The screen with its escape sequences. */
+  /** Returns the screen with its escape sequences. */
   async painted(): Promise<string> {
     return (await this.#tmux("capture-pane", "-p", "-e")).join("\n");
   }
 
-  /** Looks at the screen. */
+  /** Returns the contents of the screen. */
   async screen(): Promise<Screen> {
     const rows = await this.#tmux("capture-pane", "-p");
     const lines = await this.#tmux("capture-pane", "-p", "-J");
@@ -103,11 +100,10 @@ export class Terminal implements AsyncDisposable {
   }
 
   /**
-   * Looks at the screen again and again until it shows something.
+   * Polls the screen until it shows something.
    *
-   * @param shows Whether it does.
-   * @param what In the message of a failure.
-   * @returns The screen that did.
+   * @param shows Returns `true` for the wanted screen.
+   * @param what Name of the wanted contents in the message of a failure.
    */
   async until(shows: (screen: Screen) => boolean, what: string): Promise<Screen> {
     const end = performance.now() + 20_000;
@@ -121,7 +117,7 @@ export class Terminal implements AsyncDisposable {
   /**
    * Waits for the command to end.
    *
-   * @param seconds How long.
+   * @param seconds Time limit.
    * @returns The last screen, with a line `ended with CODE`.
    */
   async ended(seconds: number): Promise<Screen> {
@@ -129,7 +125,7 @@ export class Terminal implements AsyncDisposable {
     return await this.screen();
   }
 
-  /** Closes the terminal; what runs in it is hung up on. */
+  /** Closes the terminal. Programs in the terminal get SIGHUP. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#guard[Symbol.asyncDispose]();
   }

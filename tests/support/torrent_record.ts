@@ -1,12 +1,12 @@
 /**
- * What is kept of a torrent, as plain as it can be.
+ * The plainest stored record of a torrent.
  *
  * @module
  */
 
 import type { TorrentRecord } from "../../src/session/session_store.ts";
 
-/** A torrent that runs, with nothing out of the ordinary. */
+/** A running torrent with default settings. */
 export const RECORD: TorrentRecord = {
   name: "a.bin",
   magnet: null,

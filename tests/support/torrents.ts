@@ -1,5 +1,5 @@
 /**
- * Torrent files for tests, made and read without the code under test.
+ * Makes and reads torrent files without the code under test.
  *
  * @module
  */
@@ -18,17 +18,23 @@ function encode(value: Value): Bytes {
   return concatBytes([utf8("d"), ...entries.flatMap(([key, item]) => [encode(key), encode(item)]), utf8("e")]);
 }
 
+/** Options for {@linkcode makeTorrent}. */
+export interface TorrentFileOptions {
+  /** Path of the torrent file. */
+  readonly path: string;
+  /** Bytes per piece; 256 KiB when absent. */
+  readonly pieceLength?: number;
+  /** Announce URL; no tracker when absent. */
+  readonly tracker?: string;
+}
+
 /**
  * Writes a v1 torrent of a payload.
  *
- * @param payload What it describes.
- * @param options `path`: where to write it. `pieceLength` in bytes. `tracker`: announce URL, or none.
- * @returns The info-hash as hexadecimal digits.
+ * @param payload Contents of the torrent.
+ * @returns The info-hash in hexadecimal digits.
  */
-export async function makeTorrent(
-  payload: Payload,
-  options: { readonly path: string; readonly pieceLength?: number; readonly tracker?: string },
-): Promise<string> {
+export async function makeTorrent(payload: Payload, options: TorrentFileOptions): Promise<string> {
   const pieceLength = options.pieceLength ?? 1 << 18;
   const single = payload.files.length === 1 && payload.files[0]!.path === payload.name;
   const files = payload.files.map((file) => ({ length: file.size, path: file.path.split("/").slice(1) }));
@@ -64,23 +70,22 @@ async function sha1(bytes: Bytes): Promise<Bytes> {
   return new Uint8Array(await crypto.subtle.digest("SHA-1", bytes));
 }
 
-/** What a test needs to know of a torrent file. */
+/** Facts about a torrent file. */
 export interface TorrentFacts {
   /** Info-hash, 20 bytes. */
   readonly infoHash: Bytes;
   /** Info-hash in hexadecimal digits. */
   readonly hex: string;
-  /** Bytes a piece. */
+  /** Bytes per piece. */
   readonly pieceLength: number;
-  /** How many pieces. */
+  /** Number of pieces. */
   readonly pieces: number;
 }
 
 /**
- * Reads a v1 torrent that is known to be good.
+ * Reads a v1 torrent that is known to be valid.
  *
- * @param path Of the .torrent.
- * @returns What a test needs to know.
+ * @param path Path of the torrent file.
  */
 export async function readTorrent(path: string): Promise<TorrentFacts> {
   const bytes = await Deno.readFile(path);
@@ -103,7 +108,7 @@ function find(bytes: Uint8Array, key: string): number {
   return at;
 }
 
-/** Index after the bencoded value at `at`. */
+/** Returns the index after the bencoded value at `at`. */
 function skip(bytes: Uint8Array, at: number): number {
   const kind = String.fromCharCode(bytes[at]!);
   if (kind === "i") return bytes.indexOf(101, at) + 1;

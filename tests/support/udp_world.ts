@@ -1,5 +1,5 @@
 /**
- * Datagrams without a network: sockets in memory on a virtual clock, and a function that answers what is sent.
+ * UDP without a network: sockets in memory on a virtual clock, and a function that answers each datagram.
  *
  * @module
  */
@@ -12,49 +12,55 @@ import { UdpTrackers } from "../../src/tracker/udp_trackers.ts";
 import { DatagramSocket, type DatagramSocketOptions } from "../../src/transport/datagram_socket.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
-/** What UDP trackers need of the outside. */
+/** The parts of the platform that UDP trackers need. */
 type TrackerPlatform = DatagramSocketOptions["platform"] & UdpTrackers["platform"];
 
-/** A session's way to UDP trackers, and the socket under it. */
+/** A session's UDP tracker client, with its socket. */
 export class TrackerWay {
   readonly socket: DatagramSocket;
   readonly udp: UdpTrackers;
 
-  /** @param host Local address to send from. */
+  /** @param host Local address of the socket. */
   constructor(platform: TrackerPlatform, host = "::") {
     this.socket = new DatagramSocket({ platform, place: () => ({ host, port: 0 }) });
     this.udp = new UdpTrackers({ platform, socket: this.socket });
     this.socket.register("tracker", (bytes, from) => this.udp.receive(bytes, from));
   }
 
-  /** Ends it all. */
+  /** Closes the client and the socket. */
   close(): void {
     this.udp.close();
     this.socket.close();
   }
 }
 
-/** A datagram that was sent, and how it looks to a UDP tracker (BEP 15), read without the code under test. */
+/** How a {@linkcode Datagram} was sent. */
+export interface DatagramParts {
+  /** Socket that sent the datagram. */
+  readonly from: MemorySocket;
+  /** Destination in the format of `formatAddress`. */
+  readonly to: string;
+  /** Time of sending, in milliseconds. */
+  readonly at: number;
+}
+
+/** A sent datagram as a UDP tracker reads it (BEP 15), parsed without the code under test. */
 export class Datagram {
-  /** What is in it; a copy. */
+  /** Copy of the contents. */
   readonly bytes: Bytes;
   readonly #view: DataView<ArrayBuffer>;
 
-  /** @param parts `from`: the socket. `to`: as `formatAddress` has it. `at`: when. */
-  constructor(
-    bytes: Bytes,
-    readonly parts: { readonly from: MemorySocket; readonly to: string; readonly at: number },
-  ) {
+  constructor(bytes: Bytes, readonly parts: DatagramParts) {
     this.bytes = bytes.slice();
     this.#view = new DataView(this.bytes.buffer);
   }
 
-  /** Whether it asks for a connection id. */
+  /** `true` for a connect request. */
   get isConnect(): boolean {
     return this.bytes.length === 16 && this.#view.getBigUint64(0) === 0x41727101980n && this.action === 0;
   }
 
-  /** 0 connect, 1 announce, 2 scrape. */
+  /** Action: 0 connect, 1 announce, 2 scrape. */
   get action(): number {
     return this.#view.getUint32(8);
   }
@@ -67,12 +73,12 @@ export class Datagram {
     return this.#view.getBigUint64(0);
   }
 
-  /** Of an announce. */
+  /** Event of an announce. */
   get event(): string {
     return ["-", "completed", "started", "stopped"][this.#view.getUint32(80)] ?? "?";
   }
 
-  /** When, where to and what. */
+  /** Time, destination and kind, as a line of text. */
   get line(): string {
     const { at, to } = this.parts;
     return `${at} ${to} ${this.isConnect ? "connect" : this.event}`;
@@ -99,7 +105,7 @@ export class MemorySocket implements UdpSocket {
     return Promise.resolve();
   }
 
-  /** Lets a datagram arrive. */
+  /** Delivers a datagram to the socket. */
   deliver(bytes: Uint8Array, from: PeerAddress): void {
     this.#arrived.push({ bytes: bytes.slice(), from });
     this.#wake();
@@ -128,27 +134,27 @@ export class MemorySocket implements UdpSocket {
   }
 }
 
-/** What a tracker sends back; from the address that was asked when `from` is absent. */
+/** Datagram from a tracker; from the requested address when `from` is absent. */
 export interface Answer {
   readonly bytes: Uint8Array;
   readonly from?: PeerAddress;
 }
 
-/** See the head of this file. */
+/** A virtual clock with UDP sockets in memory and a scripted answer to each datagram. */
 export class UdpWorld extends VirtualClock {
-  /** Every datagram so far. */
+  /** Every datagram sent so far. */
   readonly sent: Datagram[] = [];
-  /** Every socket so far. */
+  /** Every socket opened so far. */
   readonly sockets: MemorySocket[] = [];
-  /** Addresses by name. */
+  /** Addresses by host name. */
   readonly names = new Map<string, string[]>();
-  /** How often a name was looked up. */
+  /** Number of name look-ups. */
   lookUps = 0;
-  /** Local addresses that can't be had. */
+  /** Local addresses that can't be bound. */
   readonly refused = new Set<string>();
-  /** Ports that somebody else has. */
+  /** Ports that are in use by other programs. */
   readonly taken = new Set<number>();
-  /** Decides what comes back for a datagram, at once. */
+  /** Returns the answers to a datagram, which arrive at once. */
   answer: (datagram: Datagram) => readonly Answer[] = () => [];
   readonly net = {
     openUdp: ({ host, port }: UdpOptions): UdpSocket => {
@@ -173,13 +179,13 @@ export class UdpWorld extends VirtualClock {
     },
   };
 
-  /** Every datagram so far, a line each. */
+  /** Every datagram so far, one line each. */
   get log(): string[] {
     return this.sent.map((datagram) => datagram.line);
   }
 }
 
-/** The answer to a connect. */
+/** Returns the answer to a connect request. */
 export function connectReply(datagram: Datagram, id = 7n): Uint8Array {
   const bytes = new Uint8Array(16);
   const view = new DataView(bytes.buffer);
@@ -188,16 +194,16 @@ export function connectReply(datagram: Datagram, id = 7n): Uint8Array {
   return bytes;
 }
 
-/** What an announce is answered. */
+/** Contents of an announce reply. */
 export interface Swarm {
   readonly interval?: number;
   readonly seeders?: number;
   readonly leechers?: number;
-  /** In the compact form. */
+  /** Peers in the compact format. */
   readonly peers?: readonly number[];
 }
 
-/** The answer to an announce. */
+/** Returns the answer to an announce. */
 export function announceReply(datagram: Datagram, swarm: Swarm = {}): Uint8Array {
   const { interval = 1800, seeders = 1, leechers = 2, peers = [] } = swarm;
   const bytes = new Uint8Array(20 + peers.length);
@@ -211,7 +217,7 @@ export function announceReply(datagram: Datagram, swarm: Swarm = {}): Uint8Array
   return bytes;
 }
 
-/** A refusal. */
+/** Returns an error reply. */
 export function errorReply(datagram: Datagram, message: string): Uint8Array {
   const text = new TextEncoder().encode(message);
   const bytes = new Uint8Array(8 + text.length);
@@ -222,7 +228,7 @@ export function errorReply(datagram: Datagram, message: string): Uint8Array {
   return bytes;
 }
 
-/** A tracker that does everything right. */
+/** Returns a tracker that answers every request correctly. */
 export function goodTracker(swarm: Swarm = {}): (datagram: Datagram) => readonly Answer[] {
   return (datagram) => [{ bytes: datagram.isConnect ? connectReply(datagram) : announceReply(datagram, swarm) }];
 }

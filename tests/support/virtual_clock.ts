@@ -1,5 +1,5 @@
 /**
- * Time and chance for tests: a clock that moves only when it is told to, and random numbers that a seed decides.
+ * Time and randomness for tests: a clock that moves only when a test moves it, and random numbers that a seed decides.
  *
  * @module
  */
@@ -8,19 +8,21 @@ import { setImmediate } from "node:timers";
 import type { Bytes } from "../../src/base/bytes.ts";
 import type { Platform, Timer } from "../../src/platform/platform.ts";
 
-/** One timer that waits. */
+/** A waiting timer. */
 interface Pending {
   readonly due: number;
-  /** Decides among timers that are due at the same moment, lowest first. */
+  /** Order among timers due at the same moment, lowest first. */
   readonly rank: number;
-  /** Order of starting, so that timers due at the same moment, of the same rank, run as they were started. */
+  /**
+   * Order of starting: timers due at the same moment with the same rank run in the order in which they were started.
+   */
   readonly order: number;
   readonly run: () => void;
 }
 
-/** What a {@linkcode VirtualClock} starts from. */
+/** Options for {@linkcode VirtualClock}. */
 export interface VirtualClockOptions {
-  /** Decides every random number; 1 when absent. */
+  /** Seed of the random numbers; 1 when absent. */
   readonly seed?: number;
   /** First reading of {@linkcode VirtualClock.now}, in milliseconds; 0 when absent. */
   readonly now?: number;
@@ -29,14 +31,14 @@ export interface VirtualClockOptions {
 }
 
 /**
- * The clock, timers and random numbers of a {@linkcode Platform}. A test extends it, or spreads bound methods of it, to
- * add a network.
+ * The clock, timers and random numbers of a {@linkcode Platform}. To add a network, a test extends the class or spreads
+ * its bound methods.
  *
  * @example
  * ```ts
  * const clock = new VirtualClock();
  * clock.after(1000, () => calls.push("a"));
- * clock.advance(999); // nothing
+ * clock.advance(999); // runs nothing
  * clock.advance(1); // calls is ["a"]
  * ```
  */
@@ -45,37 +47,36 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
   #state: number;
   #started = 0;
   readonly #wallOffset: number;
-  /** A binary heap, soonest first. */
+  /** Binary heap, soonest first. */
   readonly #heap: Pending[] = [];
   readonly #waiting = new Set<Pending>();
 
-  /** @param options What to start from. */
   constructor(options: VirtualClockOptions = {}) {
     this.#now = options.now ?? 0;
     this.#wallOffset = (options.wallClock ?? Date.UTC(2026, 0, 1)) - this.#now;
     this.#state = (options.seed ?? 1) | 0;
   }
 
-  /** When the next timer is due; Infinity when none waits. */
+  /** Time of the next timer; Infinity if no timer waits. */
   get nextDue(): number {
     for (let next = this.#heap[0]; next !== undefined; next = this.#heap[0]) {
       if (this.#waiting.has(next)) return next.due;
-      this.#pop(); // it was cancelled
+      this.#pop(); // cancelled
     }
     return Infinity;
   }
 
-  /** How many timers wait to run. */
+  /** Number of waiting timers. */
   get pending(): number {
     return this.#waiting.size;
   }
 
-  /** @returns Milliseconds on this clock. */
+  /** Returns the time on this clock, in milliseconds. */
   now(): number {
     return this.#now;
   }
 
-  /** @returns Milliseconds since 1970 on this clock. */
+  /** Returns the wall-clock time, in milliseconds since 1970. */
   wallClock(): number {
     return this.#now + this.#wallOffset;
   }
@@ -83,10 +84,9 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
   /**
    * Starts a one-shot timer.
    *
-   * @param milliseconds From now; below 0 counts as 0.
-   * @param run What to do then.
-   * @param rank Decides among timers that are due at the same moment, lowest first; 0 when absent.
-   * @returns The timer.
+   * @param milliseconds Delay; below 0 counts as 0.
+   * @param run Called when the timer is due.
+   * @param rank Order among timers due at the same moment, lowest first; 0 when absent.
    */
   after(milliseconds: number, run: () => void, rank = 0): Timer {
     const pending = { due: this.#now + Math.max(0, milliseconds), rank, order: this.#started++, run };
@@ -95,7 +95,7 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
     return { cancel: () => void this.#waiting.delete(pending) };
   }
 
-  /** @returns A number in 0 (included) to 1 (excluded); the same row of numbers for the same seed. */
+  /** Returns a random number from 0 (inclusive) to 1 (exclusive). The same seed gives the same sequence. */
   random(): number {
     // mulberry32: small, fast, and good enough to shuffle with
     this.#state = (this.#state + 0x6d2b79f5) | 0;
@@ -105,20 +105,22 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
   }
 
   /**
-   * @param length How many.
-   * @returns That many bytes from the row of random numbers.
+   * Returns bytes from the sequence of random numbers.
+   *
+   * @param length Number of bytes.
    */
   randomBytes(length: number): Bytes {
     const bytes = new Uint8Array(length);
-    for (let i = 0; i < length; i++) bytes[i] = Math.floor(this.random() * 256); // several times as fast as from()
+    // Several times as fast as Uint8Array.from().
+    for (let i = 0; i < length; i++) bytes[i] = Math.floor(this.random() * 256);
     return bytes;
   }
 
   /**
-   * Moves the clock on and runs what falls due, in order, each at its own moment; timers that those start count too.
-   * What waits for a promise does not get a turn: see {@linkcode VirtualClock.play} for that.
+   * Moves the clock and runs due timers in order, each at its own moment, including timers that those timers start.
+   * Promise callbacks don't run in between; see {@linkcode VirtualClock.play}.
    *
-   * @param milliseconds How far, 0 or more.
+   * @param milliseconds Distance, 0 or more.
    */
   advance(milliseconds: number): void {
     const end = this.#now + milliseconds;
@@ -127,10 +129,10 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
   }
 
   /**
-   * Like {@linkcode VirtualClock.advance}, but lets everything that waits for settled promises go on before the first
+   * Moves the clock as {@linkcode VirtualClock.advance} does, and runs all ready promise callbacks before the first
    * timer and after each.
    *
-   * @param milliseconds How far, 0 or more.
+   * @param milliseconds Distance, 0 or more.
    */
   async play(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds;
@@ -138,27 +140,33 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
     this.#now = end;
   }
 
-  /** Goes to the moment at which the next timer is due and runs all that are due then, those included that these start. */
+  /**
+   * Moves the clock to the next timer and runs all timers due at that moment, including timers that those timers start.
+   */
   runNext(): void {
     const due = this.nextDue;
     if (due < Infinity) { while (this.#step(due)) { /* until nothing is due */ } }
   }
 
   /**
-   * Moves the clock on without running anything, as a suspended program sees it: what has fallen due meanwhile runs when
-   * the clock is moved next, late.
+   * Moves the clock without running timers, as a suspended program sees it. Timers that fell due meanwhile run late,
+   * when the clock is moved next.
    *
-   * @param milliseconds How far, 0 or more.
+   * @param milliseconds Distance, 0 or more.
    */
   jump(milliseconds: number): void {
     this.#now += milliseconds;
   }
 
-  /** Runs the next timer if it is due by `end`. */
+  /**
+   * Runs the next timer if it is due by `end`.
+   *
+   * @returns `true` if a timer ran.
+   */
   #step(end: number): boolean {
     for (let next = this.#heap[0]; next !== undefined && next.due <= end; next = this.#heap[0]) {
       this.#pop();
-      if (!this.#waiting.delete(next)) continue; // it was cancelled
+      if (!this.#waiting.delete(next)) continue; // cancelled
       this.#now = Math.max(this.#now, next.due);
       next.run();
       return true;
@@ -196,18 +204,15 @@ export class VirtualClock implements Pick<Platform, "now" | "wallClock" | "after
   }
 }
 
-/**
- * Waits until everything that could go on without time passing has gone on: all promise callbacks that are ready, and
- * those that they make ready.
- */
+/** Waits until all ready promise callbacks, and those that they make ready, have run. */
 export function settle(): Promise<void> {
   return IMMEDIATE_IS_QUICK ? new Promise((resolve) => void setImmediate(resolve)) : byMessage();
 }
 
 /**
- * What comes after all promise callbacks has to be a task of its own. In Deno 2.4 `setImmediate` takes a millisecond. In
- * Deno 2.9 it takes microseconds, and a message to ourselves comes among the promise callbacks, as soon as any module has
- * loaded `node:worker_threads`.
+ * `true` if {@linkcode settle} can use `setImmediate`. A callback after all promise callbacks has to be a task of its
+ * own. In Deno 2.4 `setImmediate` takes a millisecond. In Deno 2.9 it takes microseconds, and a message on a
+ * `MessageChannel` arrives among the promise callbacks as soon as any module has loaded `node:worker_threads`.
  */
 const IMMEDIATE_IS_QUICK = !/^2\.[0-4]\./.test(Deno.version.deno);
 

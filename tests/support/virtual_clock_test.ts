@@ -103,7 +103,7 @@ Deno.test("VirtualClock.jump() lets timers be late, and never turns the clock ba
 });
 
 Deno.test("settle() lets all promise callbacks go first, however many, whatever modules are loaded", async () => {
-  await import("node:worker_threads"); // it changes how messages to ourselves are delivered
+  await import("node:worker_threads"); // changes when messages on a MessageChannel are delivered
   let hops = 0;
   void (async () => {
     while (hops < 1000) {

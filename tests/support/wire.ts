@@ -1,4 +1,4 @@
-/** Records what a frame reader finds, and builds frames by hand. */
+/** Records the calls of a frame reader, and builds frames by hand. */
 
 import type { Bytes } from "../../src/base/bytes.ts";
 import type { MessageHandler } from "../../src/wire/frame_reader.ts";
@@ -38,7 +38,7 @@ export class Recorder implements MessageHandler {
   }
 }
 
-/** A frame: length, id, payload. */
+/** Builds a frame: length, id, payload. */
 export function frame(id: number, ...payload: number[]): Bytes {
   const bytes = new Uint8Array(5 + payload.length);
   new DataView(bytes.buffer).setUint32(0, 1 + payload.length);

@@ -10,16 +10,16 @@ import { sha1 } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 
-/** Two at a time. */
+/** The number of torrents that are opened at the same time. */
 const TURNS = 2;
-/** Milliseconds for which others wait. */
+/** Milliseconds after which a slow opening no longer holds up other torrents. */
 const PATIENCE = 1_000;
 
-/** Torrents that want to be opened, each under way until it is told to end. */
+/** Torrents that wait to be opened. Each opening goes on until the test ends it. */
 class Row {
   readonly clock = new VirtualClock();
   readonly turns = new OpeningQueue(this.clock);
-  /** In the order in which they began. */
+  /** Torrents in the order in which their opening began. */
   readonly begun: number[] = [];
   readonly passOn: (() => void)[] = [];
   readonly aborts: AbortController[] = [];
@@ -38,7 +38,7 @@ class Row {
         return end.promise;
       };
       const result = this.turns.take(open, abort.signal);
-      result.catch(() => {}); // the test looks at it later
+      result.catch(() => {}); // the test awaits the result later
       this.results.push(result);
     }
   }
@@ -82,7 +82,7 @@ Deno.test("OpeningQueue lets those go at once that give up while they wait, and 
   for (let i = 0; i < TURNS; i++) row.ends[i]!.resolve("");
   await settle();
   assertEquals(row.begun, [0, 1, 3, 5]);
-  // Nobody waits any more, and both turns are there again.
+  // No torrent waits any more, and both slots are free again.
   for (const i of [3, 5]) row.ends[i]!.resolve("");
   await Promise.all([row.results[3], row.results[5]]);
   const more: number[] = [];
@@ -139,7 +139,7 @@ Deno.test("OpeningQueue has garbage collected after many turns, and not for a fe
 
 const PIECE = 16 * 1024;
 
-/** Small torrents that are there, on a disk where those of the first ones hang until the gate is opened. */
+/** Adds small torrents with complete files. On the disk, calls for the first torrents hang until the gate is opened. */
 async function slowStart(count: number) {
   const clock = new VirtualClock();
   const files = new MemoryFiles();
@@ -176,7 +176,7 @@ Deno.test("torrents that wait to be opened are checking, can be paused, and leav
   );
   torrents[2]!.pause();
   assert(torrents[2]!.paused);
-  // Those before them hang all the while.
+  // The torrents before this one still hang.
   await torrents[3]!.stop();
   assertEquals(torrents[3]!.state, "stopped");
   await session.remove(torrents[4]!, { data: true });

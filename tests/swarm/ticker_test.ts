@@ -20,7 +20,7 @@ interface Turn {
   readonly seconds: number;
 }
 
-/** Work that writes down its turns; `wait` is what it asks for next. */
+/** Work that records its turns; `wait` is the delay that it asks for next. */
 class Diary {
   readonly turns: Turn[] = [];
   wait: number;

@@ -3,7 +3,7 @@ import { Bitfield } from "../../src/base/bitfield.ts";
 import type { Metainfo } from "../../src/metainfo/mod.ts";
 import { piecePriorities, verifiedBytes, wantedPiecesOf } from "../../src/swarm/wanted_pieces.ts";
 
-/** Files of these lengths in pieces of 10 bytes; a negative length is padding. */
+/** Returns a torrent with files of these lengths in pieces of 10 bytes; a negative length is padding. */
 function metaOf(...lengths: number[]): Metainfo {
   let offset = 0;
   const files = lengths.map((length) => {
@@ -13,7 +13,7 @@ function metaOf(...lengths: number[]): Metainfo {
   });
   const size = lengths.reduce((sum, length) => sum + Math.max(0, length), 0);
   const parts = { files, pieceLength: 10, pieceCount: Math.ceil(offset / 10), totalLength: offset, size };
-  return parts as unknown as Metainfo; // what wanted.ts looks at
+  return parts as unknown as Metainfo; // the fields that wanted_pieces.ts reads
 }
 
 function levels(meta: Metainfo, ...rest: Parameters<typeof piecePriorities> extends [unknown, ...infer R] ? R : never) {

@@ -15,12 +15,12 @@ const HANG: Reaction = "hang whatever the signal says";
 const MINUTE = 60_000;
 const [A, B, C] = ["http://a/x", "http://b/x", "http://c/x"] as const;
 
-/** An announcer on scripted trackers, which name peers. */
+/** An announcer on scripted trackers that return peers. */
 class Bench {
   progress: AnnounceProgress = { uploaded: 0, downloaded: 0, left: 100 };
-  /** What the next announces to one tracker bring. */
+  /** Reaction to the next announces to one tracker. */
   last: Reaction | null = null;
-  /** What was handed on. */
+  /** Number of calls of onPeers and onReport. */
   told = 0;
   readonly world: ScriptedTrackers;
   readonly announcer: Announcer;
@@ -45,7 +45,7 @@ class Bench {
     });
   }
 
-  /** Plays, and gives what was announced in that time. */
+  /** Lets time pass and returns the announces in that time. */
   async play(milliseconds: number): Promise<string[]> {
     const from = this.world.calls.length;
     if (milliseconds === 0) await settle();
@@ -53,7 +53,7 @@ class Bench {
     return this.world.log.slice(from);
   }
 
-  /** Does something, and gives what was announced at once. */
+  /** Runs `act` and returns the announces that follow at once. */
   async log(act: () => void): Promise<string[]> {
     const from = this.world.calls.length;
     act();
@@ -77,7 +77,7 @@ Deno.test("Announcer.setTiers() tells those that are gone that we leave, and new
   assertEquals(await bench.log(() => bench.announcer.setTiers([[A], [C, ` ${A} `, ""], [C], []])), ["c/x started"]);
   assertEquals(bench.announcer.tiers, [[A], [C]]);
   assertEquals(await bench.log(() => bench.announcer.setTiers([[A], [C]])), []);
-  // The first goes on as if nothing had been, and the other is a fallback from now on.
+  // The first tracker is announced to as before, and the other is a fallback from now on.
   assertEquals(await bench.play(20 * MINUTE), ["a/x -"]);
   assertEquals([bench.world.calls.at(-1)!.at, bench.world.calls.at(-1)!.parameters.get("trackerid")], [
     30 * MINUTE,
@@ -157,7 +157,7 @@ Deno.test("Announcer.pause() tells everybody who knows us, hands on nothing more
   bench.announcer.needPeers();
   bench.announcer.moved();
   bench.world.script = () => OK;
-  // Those that failed are tried again, and the completion that nobody has heard of is told.
+  // Failed trackers are tried again, and the completion that no tracker has been told yet is announced.
   assertEquals(await bench.log(() => bench.announcer.start()), ["a/x started", "a/x completed"]);
   assertEquals(await bench.play(30 * MINUTE), ["a/x -"]);
   await bench.announcer.stop();
@@ -195,7 +195,7 @@ Deno.test("Announcer.pause() lets an announce that is under way finish first, an
 });
 
 Deno.test("Announcer: what a tracker answers after it was left is of no account", async () => {
-  // It answers whatever the signal says.
+  // The tracker answers although the request is aborted.
   const late: ((value: Reaction) => void)[] = [];
   const bench = new Bench([[A]]);
   const { request } = bench.world.http;
@@ -276,7 +276,7 @@ Deno.test("Announcer.completed() is for one download: not for a seed, not after 
   seed.progress = { uploaded: 0, downloaded: 0, left: 0 };
   seed.announcer.start();
   await settle();
-  // A check finds that a piece is wrong, and it is fetched again.
+  // A check finds a wrong piece, which is downloaded again.
   seed.progress = { uploaded: 0, downloaded: 0, left: 10 };
   assertEquals(await seed.log(() => seed.announcer.completed()), []);
   const bench = new Bench([[A]]);
@@ -352,7 +352,7 @@ Deno.test("Announcer with nothing to do holds one timer, and is not busy when pe
   assertEquals([looked, bench.world.pending], [5, 1]);
 });
 
-/** One of what a user, or a torrent, may do at any time. */
+/** An action of a user or a torrent, which may come at any time. */
 const deed = fc.oneof(
   { weight: 3, arbitrary: fc.nat(4000).map((milliseconds) => ({ what: "wait", milliseconds }) as const) },
   { weight: 1, arbitrary: fc.constant({ what: "wait", milliseconds: 31 * MINUTE } as const) },
@@ -364,7 +364,7 @@ const deed = fc.oneof(
   ),
 );
 
-/** How a tracker answers; the delay may be longer than a farewell. */
+/** A tracker's way of answering; the delay may be longer than the time that a `stopped` announce gets. */
 const manner = fc.record({
   delay: fc.constantFrom(0, 30, 900, 1900, 12_000),
   fails: fc.boolean(),
@@ -378,7 +378,7 @@ Deno.test("Announcer: whatever is done when, no tracker hears that we start befo
     fc.boolean(),
     fc.nat(),
     async (deeds, manners, all, seed) => {
-      /** What each tracker was told, and whether it is over. */
+      /** Announces to each tracker, and whether each is over. */
       const told = new Map<string, { readonly event: string; over: boolean; ok: boolean }[]>();
       let isAtWork = false;
       let tiers: readonly string[] = [A, B];
@@ -427,7 +427,7 @@ Deno.test("Announcer: whatever is done when, no tracker hears that we start befo
         assert(!calls.slice(last + 1).some(({ ok }) => ok), `${tracker} knows us for ever`);
         assert(calls.filter(({ event, ok }) => event === "completed" && ok).length <= 1, `${tracker} completed twice`);
       }
-      await bench.world.play(13_000); // what scripted trackers have begun to answer
+      await bench.world.play(13_000); // scripted trackers finish their answers
       assertEquals(bench.world.pending, 0);
     },
   );

@@ -1,4 +1,4 @@
-/** The announcer on real sockets, against servers that behave badly. Time is virtual, so nothing here waits for it. */
+/** The announcer on real sockets, against servers that behave badly. Time is virtual, so that no test waits for it. */
 import { assertEquals, assertMatch } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
@@ -14,7 +14,7 @@ class World extends VirtualClock {
 const REPLY = "d8:completei3e8:intervali1800e5:peers6:\x0a\x00\x00\x01\x00\x09e";
 const MIB = 2 ** 20;
 
-/** Announces once. @returns the report on it. */
+/** Announces once and returns the report. */
 async function announceTo(url: string, timeout = 10_000): Promise<TrackerReport> {
   const report = Promise.withResolvers<TrackerReport>();
   const announcer = new Announcer({
@@ -39,7 +39,7 @@ async function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer> {
   return await new Response(new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
 }
 
-/** Serves while `use` runs. */
+/** Serves HTTP while `use` runs. */
 async function withServer(
   handle: HttpHandler,
   use: (url: string, server: HttpServer) => Promise<void>,
@@ -52,12 +52,12 @@ async function withServer(
   }
 }
 
-/** An answer of one byte now and then, for ever. */
+/** A response of endless single bytes. */
 function trickle(): Response {
   let timer: ReturnType<typeof setInterval>;
   let isOver = false;
   const start = (controller: ReadableStreamDefaultController<Uint8Array>) => {
-    timer = setInterval(() => isOver || controller.enqueue(utf8("d")), 5); // Deno 2.4 may call it once more
+    timer = setInterval(() => isOver || controller.enqueue(utf8("d")), 5); // Deno 2.4 may call it after cancel()
   };
   const cancel = () => {
     isOver = true;

@@ -25,7 +25,7 @@ function announcerOn(world: ScriptedTrackers, tiers: string[][], more: Partial<A
   });
 }
 
-/** Milliseconds on the virtual clock until a promise settles, or `null` if it takes more than 10 s. */
+/** Returns the milliseconds on the virtual clock until a promise settles, or `null` if that takes more than 10 s. */
 async function settlesAfter(world: ScriptedTrackers, work: Promise<void>): Promise<number | null> {
   const before = world.now();
   let at: number | null = null;

@@ -10,12 +10,15 @@ import { settle } from "../support/virtual_clock.ts";
 
 const OK = { reply: { interval: 1800, complete: 1, incomplete: 2, peers: Uint8Array.of(10, 0, 0, 1, 0, 9) } } as const;
 const EMPTY: Reaction = { reply: { interval: 1800, complete: 0, incomplete: 1, peers: new Uint8Array() } };
-/** Nobody but whoever asked: its own port. */
+/** A reply with no peer but ourselves: 6881 is our port. */
 const ALONE: Reaction = { reply: { interval: 1800, peers: Uint8Array.of(10, 0, 0, 7, 6881 >> 8, 6881 & 255) } };
 const DOWN: Reaction = { fails: "connection refused" };
 const MINUTE = 60_000;
 
-/** An announcer on scripted trackers. Tiers are shuffled with the seed, so tests that care have one tracker a tier. */
+/**
+ * An announcer on scripted trackers. The seed decides how tiers are shuffled, so tests that depend on the order use one
+ * tracker per tier.
+ */
 class Bench {
   readonly peers: [string, PeerAddress[]][] = [];
   readonly reports: TrackerReport[] = [];
@@ -26,7 +29,7 @@ class Bench {
 
   constructor(tiers: string[][], script: ScriptedTrackers["script"], more: Partial<AnnouncerOptions> = {}) {
     this.world = new ScriptedTrackers(script);
-    // Names of one part are of the local network.
+    // Host names without a dot resolve to the local network.
     const resolve = (name: string) => Promise.resolve(name.includes(".") ? ["9.9.9.8"] : ["10.0.0.7"]);
     Object.assign(this.world, { net: { resolve } });
     this.announcer = new Announcer({
@@ -127,7 +130,7 @@ Deno.test("Announcer gives the turn to the next when one is silent for 10 s, and
   assertEquals(bench.world.log, ["a/x started", "b/x started"]);
   await bench.world.play(20_000);
   assertEquals(bench.peers.map(([url]) => url), ["http://b/x", "http://a/x"]);
-  // Once it has answered it is the one that is asked.
+  // The tracker that has answered gets the next announces.
   bench.world.script = () => OK;
   await bench.world.play(31 * MINUTE);
   assertEquals(bench.world.log.slice(2), ["a/x -"]);
@@ -145,7 +148,7 @@ for (const [what, answer] of [["knows no peers", EMPTY], ["names only ourselves"
     assertEquals(bench.world.log, ["a/x started", "b/x started"]);
     await bench.world.play(60 * MINUTE);
     assertEquals(bench.world.log.slice(2), ["a/x -", "a/x -", "b/x -"]);
-    // With peers of its own it is enough.
+    // With peers of its own the first tracker is enough.
     bench.world.script = () => OK;
     await bench.world.play(60 * MINUTE);
     assertEquals(bench.world.log.slice(5), ["a/x -", "a/x -"]);
@@ -167,7 +170,7 @@ for (const all of [false, true]) {
     await bench.world.play(4_999);
     assertEquals(bench.world.log, all ? ["a/x started", "b/x started", "c/x started"] : ["a/x started"]);
     await bench.world.play(7_000);
-    if (all) assertEquals(bench.world.log.slice(3), ["b/x started"]); // which had failed, and isn't left alone for half an hour
+    if (all) assertEquals(bench.world.log.slice(3), ["b/x started"]); // failed before, and is retried in time
     else assertEquals(bench.world.log.slice(1), ["b/x started", "c/x started"]);
     received = 1;
     const before = bench.world.log.length;
@@ -207,7 +210,7 @@ Deno.test("Announcer asks all trackers that have no order at once, each by its o
   }, { askAll: () => true });
   bench.announcer.start();
   await settle();
-  // Two places came free at once.
+  // Two slots became free at once.
   assertEquals(bench.world.calls.length, MAX_TRACKERS_AT_ONCE + 2);
   await bench.world.play(1_999);
   assertEquals(bench.world.calls.length, MAX_TRACKERS_AT_ONCE + 2);
@@ -529,7 +532,7 @@ Deno.test("Announcer announces a port that a gateway maps once it is known, with
   assertEquals(bench.world.calls.length, from);
   await bench.world.play(1);
   assertEquals(ports().slice(from).toSorted(), ["10.0.0.9 6881", "9.9.9.9 50000", "name.example 50000", "nas 6881"]);
-  // Once is enough.
+  // One announce is enough.
   await bench.world.play(27 * MINUTE);
   assertEquals(bench.world.calls.length, from + 4);
 });
@@ -544,7 +547,7 @@ Deno.test("Announcer.moved() while it announces is told after that, once before 
   mapped = 7000;
   bench.announcer.moved();
   await bench.world.play(MINUTE);
-  // A router that changes its mind all the time is no reason to hammer the tracker.
+  // A router that changes its mapping all the time must not cause announces all the time.
   for (const port of [7001, 7002, 7003]) {
     mapped = port;
     bench.announcer.moved();

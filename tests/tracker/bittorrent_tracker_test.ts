@@ -1,4 +1,6 @@
-/** Our client and our tracker against somebody else's: npm's `bittorrent-tracker`, over loopback, HTTP and UDP. */
+/**
+ * Our client and our tracker against another implementation, npm's `bittorrent-tracker`, over loopback, HTTP and UDP.
+ */
 import { assertEquals } from "@std/assert";
 // @ts-types="../support/bittorrent_tracker.d.ts"
 import Client, { Server } from "bittorrent-tracker";
@@ -24,7 +26,7 @@ type Protocol = typeof PROTOCOLS[number];
 
 const HASH = new InfoHash(Uint8Array.from({ length: 20 }, (_, i) => 255 - i * 12));
 
-/** An announcer that keeps what it hears, and lets a test wait for the next report. */
+/** An announcer that keeps peers and reports, and lets a test wait for the next report. */
 class Listener {
   readonly peers: string[] = [];
   readonly announcer: Announcer;
@@ -65,7 +67,7 @@ class Listener {
 
 interface ForeignTracker {
   readonly url: string;
-  /** What it was told, as `event address`. */
+  /** Announces to the tracker, as `event address`. */
   readonly events: string[];
 }
 
@@ -134,7 +136,7 @@ for (const protocol of PROTOCOLS) {
 
   Deno.test({
     name: `TrackerServer and bittorrent-tracker's client understand each other over ${protocol}`,
-    // On Deno 2.4, that client gets nothing through to anybody over UDP, and does not say why.
+    // On Deno 2.4, that client can't send anything over UDP, and reports no error.
     ignore: protocol === "udp" && /^2\.[0-4]\./.test(Deno.version.deno),
     fn: async () => {
       const { tracker, url } = startTracker(protocol, { allow: [HASH] });

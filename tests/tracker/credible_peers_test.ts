@@ -22,7 +22,7 @@ const compact = (family: 4 | 6) => {
 };
 const dictionaries = ALL.map((ip) => ({ ip, port: 7 }));
 
-/** Whom an announcer hands on of what a tracker at `url` names. */
+/** Returns the peers that an announcer passes on from the reply of a tracker at `url`. */
 async function believed(
   url: string,
   options: {

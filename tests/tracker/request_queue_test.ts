@@ -3,7 +3,7 @@ import { MAX_REQUESTS_PER_TRACKER } from "../../src/base/defences.ts";
 import { RequestQueue } from "../../src/tracker/request_queue.ts";
 import { settle } from "../support/virtual_clock.ts";
 
-/** Requests that end when the test says so. */
+/** Requests that the test ends. */
 class Requests {
   readonly turns = RequestQueue.of({});
   readonly begun: number[] = [];

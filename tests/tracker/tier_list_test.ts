@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { TierList } from "../../src/tracker/tier_list.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
-/** With this, a shuffle changes nothing. */
+/** A random source with which shuffling changes nothing. */
 const unshuffled = () => 0.999;
 
 Deno.test("TierList.order() goes through the tiers in order", () => {

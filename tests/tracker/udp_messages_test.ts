@@ -57,7 +57,7 @@ Deno.test("encodeAnnounce() puts everything where BEP 15 and 41 have it", () => 
   }));
 });
 
-/** Options as a tracker reads them. */
+/** Returns the URL data in options as a tracker reads them (BEP 41). */
 function urlDataOf(options: Uint8Array): string | null {
   const parts: Uint8Array[] = [];
   for (let at = 0; at < options.length && options[at] !== 0;) {

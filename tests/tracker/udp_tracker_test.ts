@@ -220,7 +220,7 @@ Deno.test("UdpTracker takes a refusal of an old connection id for a reason to as
   };
   bench.announcer.start();
   await bench.world.play(10_000);
-  valid = 2n; // it was started anew
+  valid = 2n; // the tracker was restarted
   await bench.world.play(15_000);
   assertEquals(bench.outcomes, ["ok", "ok"]);
   assertEquals(bench.world.log.slice(2).map((line) => line.split(" ")[2]), ["-", "connect", "-"]);

@@ -11,7 +11,7 @@ import { VirtualClock } from "../support/virtual_clock.ts";
 
 type Handler = (...given: Parameters<HttpHandler>) => Promise<Response>;
 
-/** A tracker without sockets. */
+/** Starts a tracker without sockets. */
 function start(clock: VirtualClock, options: Partial<TrackerServerOptions> = {}) {
   let handler: Handler | undefined;
   const http: Pick<Http, "serve"> = {

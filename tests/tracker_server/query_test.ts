@@ -94,7 +94,7 @@ Deno.test("parseAnnounceQuery() believes an address in the query only from who i
   for (const ip of ["peer.example", "", "0.0.0.0", "224.0.0.1", "::", "ff02::1", "fe80::1", "1.2.3"]) {
     assertEquals(hostFor("127.0.0.1", ip, "127.0.0.1"), "127.0.0.1", ip);
   }
-  // BEP 7's ways to name a second address are believed from nobody.
+  // The parameters of BEP 7 for a second address are ignored for every client.
   const parsed = parseAnnounceQuery(
     `${GOOD}&ipv4=198.51.100.1&ipv6=2001:db8::1`,
     FROM,

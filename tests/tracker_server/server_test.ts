@@ -8,7 +8,7 @@ import { denoHttp } from "../../src/platform/deno_http.ts";
 import { TrackerServer, type TrackerServerOptions } from "../../src/tracker_server/server.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
-/** Real sockets, virtual time. */
+/** A platform with real sockets and virtual time. */
 class World extends VirtualClock {
   readonly http = denoHttp;
 }
@@ -135,7 +135,7 @@ Deno.test("TrackerServer goes on after garbage on the socket", async () => {
       ]
     ) {
       const connection = await Deno.connect({ hostname: "127.0.0.1", port: tracker.address.port });
-      // it may hang up before it has taken everything
+      // The server may close before it has read everything.
       await connection.write(utf8(garbage)).catch((error) => assertInstanceOf(error, Error));
       connection.close();
     }

@@ -163,7 +163,7 @@ Deno.test("SwarmStore refuses more torrents and peers than it has room for, but 
   assertEquals(store.peerCount, 1);
 });
 
-/** Announces of one host, each of another port, until one is refused. */
+/** Announces from one host with increasing ports, until an announce is refused. */
 function fill(store: SwarmStore, host: string, { swarms }: { readonly swarms: boolean }): [count: number, why: string] {
   for (let count = 0; count < 5_000; count++) {
     const infoHash = swarms ? new InfoHash(new Uint8Array(20).fill(7).fill(count, 5, 10).fill(count >> 8, 0, 5)) : HASH;
@@ -180,7 +180,7 @@ Deno.test("SwarmStore has only so much room for one address, in a torrent and in
   assertEquals(fill(store, "192.0.2.2", { swarms: false }), full, "another address has room of its own");
   const [count, why] = fill(store, "192.0.2.1", { swarms: true });
   assertEquals([count, why], [MAX_TRACKED_PER_NETWORK - MAX_TRACKED_PER_SWARM, "too many peers from your address"]);
-  // Who is known may go on announcing, and makes room by leaving.
+  // A known peer may go on announcing, and makes room when it stops.
   const known = query(1, { address: { host: "192.0.2.1", port: 1 } });
   assertEquals(refusal(store, known), null);
   assertEquals(refusal(store, { ...known, event: "stopped" }), null);

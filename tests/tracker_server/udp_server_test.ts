@@ -56,7 +56,7 @@ function announceOf({ id, port = 6881, left = 9, event = "started", numwant = 50
 class Bench {
   readonly world = new UdpWorld();
   readonly answered: string[] = [];
-  /** Addresses that have asked too often. */
+  /** Addresses whose requests exceed the limit. */
   readonly tooOften = new Set<string>();
   readonly store: SwarmStore;
   readonly server: UdpServer;
@@ -79,7 +79,7 @@ class Bench {
     });
   }
 
-  /** What comes back for a datagram, to whom it is due. */
+  /** Returns the answer to a datagram, sent to the right address. */
   async ask(bytes: Uint8Array, from = A): Promise<Uint8Array | null> {
     const { world } = this;
     const before = world.sent.length;

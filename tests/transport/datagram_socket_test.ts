@@ -11,14 +11,14 @@ import { settle } from "../support/virtual_clock.ts";
 const FROM: PeerAddress = { host: "9.9.9.9", port: 7 };
 const PROTOCOLS: readonly DatagramProtocol[] = ["dht", "tracker", "utp"];
 
-/** A datagram that begins with some bytes, zeros behind them. */
+/** Returns a datagram that begins with some bytes, followed by zeros. */
 function datagram(length: number, ...first: number[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);
   bytes.set(first.slice(0, length));
   return bytes;
 }
 
-/** A socket in memory that notes what its receivers get. */
+/** Returns a socket in memory that records the datagrams of its receivers. */
 function begin(world: UdpWorld, { host = "::", port = 6881 } = {}) {
   const told: string[] = [];
   const ports: number[] = [];
@@ -110,7 +110,7 @@ Deno.test("DatagramSocket has one receiver for a protocol, until that has enough
   end();
   await say();
   socket.register("dht", () => heard.push("second"));
-  end(); // it is another one by now
+  end(); // no effect: another receiver is registered by now
   await say();
   assertEquals(heard, ["first", "second"]);
   socket.close();
@@ -179,7 +179,7 @@ Deno.test("DatagramSocket is opened again when it dies: at once, then ever more 
   world.sockets.at(-1)!.deliver(utf8("de"), FROM);
   await settle();
   assertEquals([times, ports, told], [[0, 0, 1_000], [6881], ["dht 2 9.9.9.9"]]);
-  // The system has no socket for us (EMFILE): what is sent is lost, and all goes on when there is one again.
+  // The system has no free socket (EMFILE): datagrams are lost until a socket can be opened again.
   world.refused.add("::");
   await die();
   await world.play(600_000);
@@ -192,7 +192,7 @@ Deno.test("DatagramSocket is opened again when it dies: at once, then ever more 
   world.sockets.at(-1)!.deliver(utf8("d1e"), FROM);
   await settle();
   assertEquals([told.at(-1), ports], ["dht 3 9.9.9.9", [6881]]);
-  // One that lived long is opened again at once.
+  // A socket that lived long is reopened at once.
   await world.play(61_000);
   await die();
   await world.play(0);
@@ -230,7 +230,7 @@ for (const host of ["::", "127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
       const arrived = new Promise<void>((resolve) => wake = resolve);
       await other.send(utf8("de"), { host: own, port: socket.port });
       await arrived;
-      assertEquals(heard.pop(), other.address); // in its own form, whatever the socket is
+      assertEquals(heard.pop(), other.address); // as an IPv4 or IPv6 address, whatever the socket's family
       socket.send(utf8("x"), other.address);
       const back = await other.receive(new Uint8Array(9));
       assertEquals(back, { length: 1, from: { host: own, port: socket.port } });

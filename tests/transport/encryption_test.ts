@@ -81,7 +81,7 @@ function ends({ seed = 1, provide = BOTH, first = HELLO, choose = (offered) => o
   };
 }
 
-/** Lets both ends talk, in reads of the sizes given; both have a result afterwards. */
+/** Connects both ends, in reads of the given sizes, and returns the results of both. */
 function meet(
   { initiator, responder }: { initiator: MseInitiator; responder: MseResponder },
   sizes: () => number = () => Infinity,
@@ -100,7 +100,7 @@ function meet(
   return { A: initiator.result!, B: responder.result! };
 }
 
-/** The first bytes that each direction's ciphers give; `null` for plain. */
+/** Returns the first key-stream bytes of each direction; `null` for plaintext. */
 function streams({ incoming, outgoing }: MseResult) {
   return [incoming, outgoing].map((cipher) => {
     const bytes: Bytes = new Uint8Array(32);
@@ -185,7 +185,7 @@ Deno.test("MSE: a handshake that is changed anywhere after the keys comes to not
     const both = ends();
     return { ...both, proof: both.initiator.received(both.responder.received(both.initiator.opening)!)! };
   };
-  // The two digests and the zeros; what padding holds is nobody's business.
+  // The two digests and the zeros. Changes of the padding don't matter.
   for (const at of [0, 19, 20, 39, 40, 47]) {
     const { responder, proof } = proofOf();
     proof[at]! ^= 0x80;
@@ -217,7 +217,7 @@ Deno.test("MSE: what one end can't accept ends the handshake", () => {
 
 // Streams.
 
-/** Both ends of a connection in memory; `most`: bytes that a write takes. */
+/** Returns both ends of a connection in memory; a write takes at most `most` bytes. */
 function pipe(most = Infinity): [MemoryConnection, MemoryConnection] {
   const [a, b] = [new MemoryConnection(most), new MemoryConnection(most)];
   a.other = b;
@@ -230,7 +230,7 @@ class MemoryConnection implements Connection {
   readonly local = { host: "10.0.0.2", port: 2 };
   other!: MemoryConnection;
   closed = false;
-  /** Everything that came, as it was on the wire. */
+  /** Bytes that arrived, as they were on the wire. */
   readonly came: number[] = [];
   readonly #most: number;
   #read = 0;
@@ -292,7 +292,7 @@ Deno.test("OpenedStream encrypts every byte once, however little a write takes",
   assertEquals([out.encryption, incoming.encryption], ["rc4", "rc4"]);
 });
 
-/** A session's encryption that dials another's, and how often it connected. */
+/** One session's encryption dials another's; returns the connections made. */
 function world(dialler: EncryptionMode, dialled: EncryptionMode | ((far: MemoryConnection) => Promise<unknown>)) {
   const clock = new VirtualClock();
   const platform = (seed: number) => ({ ...tools(seed), after: clock.after.bind(clock) });
@@ -306,7 +306,7 @@ function world(dialler: EncryptionMode, dialled: EncryptionMode | ((far: MemoryC
     async dial(_address, { first }) {
       const [near, far] = pipe();
       await writeAll(near, first.slice());
-      // As a session does it: who is no good is hung up on.
+      // As in a session, a connection that fails is closed.
       const stream = typeof dialled === "string" ? theirs.receive(far) : dialled(far).then(() => far);
       stream.catch(() => far.close());
       accepted.push({ stream, far });
@@ -318,7 +318,7 @@ function world(dialler: EncryptionMode, dialled: EncryptionMode | ((far: MemoryC
   return { dial, accepted, clock, signal, theirs };
 }
 
-/** As somebody who knows nothing of encryption. */
+/** A peer that knows nothing of encryption. */
 async function plainPeer(far: MemoryConnection): Promise<void> {
   const [first] = await readAll(far, 1);
   if (first !== 0x13) throw new Error("what is that?");
@@ -379,7 +379,7 @@ Deno.test("StreamEncryption: somebody who is remembered as plain and then isn't 
   knows = true;
   const refused = await dial();
   assertEquals([await refused.read(new Uint8Array(1)), accepted.length], [null, 3]);
-  // The one after that begins encrypted again; this peer has eaten its first byte, so that nothing comes of it.
+  // The next dial begins encrypted again. This peer has read the first byte, so the handshake fails.
   const fourth = dial();
   await settle();
   assert(accepted[3]!.far.came[0] !== 0x13);

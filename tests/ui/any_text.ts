@@ -1,5 +1,5 @@
 /**
- * Text as an enemy would write it.
+ * Hostile text.
  *
  * @module
  */
@@ -9,10 +9,9 @@ import fc from "fast-check";
 const DANGEROUS = ["\x1b", "[", "3", "1", "m", "\n", "\u202e", "\u2066", "\u0301", "\u200d", "\ufe0f", "\u6f22", "a"];
 
 /**
- * Any string at all, lone surrogates included, with a liking for what does harm to a terminal.
+ * Returns arbitrary strings, including lone surrogates, with many characters that do harm to a terminal.
  *
- * @param maxLength Most code points.
- * @returns The arbitrary.
+ * @param maxLength The most code points.
  */
 export function anyText(maxLength = 40): fc.Arbitrary<string> {
   const code = fc.oneof(

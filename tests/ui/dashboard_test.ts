@@ -101,7 +101,7 @@ function mapOf(count: number, cell: (i: number) => PieceCell): PieceMap {
   return { pieces: 2980, have: 1234, missing: 1746, started: 12, cells };
 }
 
-/** What the demo of a good moment looks like. */
+/** Returns the picture of a good moment in the demo. */
 function picture(parts: Partial<Picture> = {}): Picture {
   const peers = Array.from({ length: 6 }, (_, i) =>
     peerSnapshot({
@@ -140,7 +140,7 @@ function picture(parts: Partial<Picture> = {}): Picture {
   };
 }
 
-/** Compares with a screen that is kept; UPDATE_SCREENS=1 writes it anew. */
+/** Compares with a saved screen; UPDATE_SCREENS=1 saves the screen anew. */
 function assertScreen(name: string, lines: readonly string[]): void {
   const path = new URL(`screens/${name}.txt`, import.meta.url);
   const text = lines.map((line) => `${line.trimEnd()}\n`).join("");
@@ -224,7 +224,7 @@ Deno.test("renderPieces() shades what is here and marks the rest, with and witho
   assertEquals(draw(COLOR).replace(SGR, ""), "\u2588\u2593\u2592\u2591\u2591\u2591\u00b7-");
   assertStringIncludes(draw(COLOR), "\x1b[33m\u2591\x1b[39m\x1b[31m\u2591\x1b[39m");
   assertStringIncludes(draw(TRUE_COLOR), "\x1b[38;2;64;214;190m\u2588\x1b[39m");
-  // few pieces are drawn wide
+  // Few pieces are drawn wide.
   assertEquals(renderPieces({ ...map, cells: cells.slice(0, 3) }, { width: 8, rows: 1, style: ASCII })[1], "##%%==");
 });
 
@@ -238,7 +238,7 @@ Deno.test("RateHistory keeps a minute, and draws what is past as it was", () => 
   history.note(200_000, 0);
   assertEquals(history.steps(20).slice(0, -1), before.slice(0, -1));
   assertEquals(renderSpark(historyOf([0, 50, 100]), { width: 60, style: ASCII }), `${" ".repeat(57)}_=#`);
-  // what was missed while the program was suspended does not shift the rest
+  // Time during which the program was suspended does not shift the rest.
   history.note(500_000, 7);
   assertEquals(history.steps(60), Array(60).fill(7));
 });
@@ -273,7 +273,7 @@ Deno.test("KeyReader knows the keys of common terminals, over any cut", () => {
 
 Deno.test("KeyReader takes no text for keys, unless text is asked for", () => {
   assertEquals(keysOf("qu"), []);
-  assertEquals(keysOf("\x1b[200~q\x1b[201~"), ["q"]); // one character is a key, however it came
+  assertEquals(keysOf("\x1b[200~q\x1b[201~"), ["q"]); // one character is a key, even if it was pasted
   assertEquals(keysOf("q".repeat(30)), []);
   assertEquals(keysOf("ss"), []);
   assertEquals(keysOf("5M", true), ["5", "M"]);

@@ -1,5 +1,5 @@
 /**
- * A terminal for tests: keeps what is written, and lets the test press Ctrl-C.
+ * A terminal for tests: keeps written text, and lets the test press Ctrl-C.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { utf8 } from "../../src/base/bytes.ts";
 import type { ShoalError } from "../../src/base/errors.ts";
 import type { Disturbance, LeaveRequest, Loss, Output, Terminal, TerminalSize } from "../../src/platform/terminal.ts";
 
-/** An output that keeps its text, and can play a reader that takes nothing. */
+/** An output that keeps its text, and can simulate a reader that reads nothing. */
 export class FakeOutput implements Output {
   text = "";
   writes = 0;
@@ -19,33 +19,32 @@ export class FakeOutput implements Output {
   #release: (() => void) | null = null;
   #blocked: Promise<void> | null = null;
 
-  /** @param isTerminal Whether it passes for a terminal. */
+  /** @param isTerminal If `true`, the output claims to be a terminal. */
   constructor(readonly isTerminal: boolean) {}
 
-  /** Whether the reader takes nothing. */
+  /** `true` while the reader reads nothing. */
   get busy(): boolean {
     return this.#blocked !== null;
   }
 
-  /** From now on, nothing that is written gets anywhere until {@linkcode FakeOutput.release}. */
+  /** Makes writes wait until {@linkcode FakeOutput.release}. */
   block(): void {
     this.#blocked = new Promise((resolve) => this.#release = resolve);
   }
 
-  /** The reader takes everything again. */
+  /** Lets waiting and later writes continue. */
   release(): void {
     this.#blocked = null;
     this.#release?.();
   }
 
-  /** @param data Kept. */
   async write(data: string | Bytes): Promise<void> {
     this.writes++;
     this.text += typeof data === "string" ? data : String.fromCharCode(...data);
     await this.#blocked;
   }
 
-  /** Fails if the test wants it to. */
+  /** Rejects with the failure that the test has set, if any. */
   flush(): Promise<void> {
     return this.failure === null ? Promise.resolve() : Promise.reject(this.failure);
   }
@@ -55,18 +54,18 @@ export class FakeOutput implements Output {
     return keep(this.losses, listener);
   }
 
-  /** The output is lost. */
+  /** Reports the loss of the output to all listeners. */
   lose(loss: Loss): void {
     for (const listener of [...this.losses]) listener(loss);
   }
 
-  /** Lines of the text, without the end of the last. */
+  /** Lines of the text, without the last line break. */
   get lines(): string[] {
     return this.text === "" ? [] : this.text.replace(/\n$/, "").split("\n");
   }
 }
 
-/** What a {@linkcode FakeTerminal} starts from. */
+/** Options for {@linkcode FakeTerminal}. */
 export interface FakeTerminalOptions {
   readonly isTerminal?: boolean;
   readonly size?: TerminalSize;
@@ -75,17 +74,17 @@ export interface FakeTerminalOptions {
   readonly isWindows?: boolean;
 }
 
-/** {@linkcode Terminal} without a terminal. */
+/** A {@linkcode Terminal} in memory. */
 export class FakeTerminal implements Terminal {
   readonly stdout: FakeOutput;
   readonly stderr: FakeOutput;
   readonly stdinIsTerminal: boolean;
   readonly isWindows: boolean;
-  /** The size that {@linkcode FakeTerminal.size} tells. */
+  /** Size that {@linkcode FakeTerminal.size} returns. */
   window: TerminalSize;
-  /** Folders that were to be removed at the end, if that has not been taken back. */
+  /** Folders to remove at the end, unless the removal was cancelled. */
   readonly owed = new Set<string>();
-  /** Listeners for signals, so that a test can see that none is left behind. */
+  /** Listeners for signals; a test can check that none is left. */
   readonly requests = new Set<(request: LeaveRequest) => void>();
   readonly disturbances = new Set<(disturbance: Disturbance) => void>();
   readonly crashes = new Set<(thrown: unknown) => void>();
@@ -95,7 +94,7 @@ export class FakeTerminal implements Terminal {
   readonly #env: Readonly<Record<string, string>>;
   readonly #stdin: Bytes | null;
 
-  /** @param options What to start from; not a terminal when absent. */
+  /** @param options See {@linkcode FakeTerminalOptions}; not a terminal when absent. */
   constructor(options: FakeTerminalOptions = {}) {
     this.stdout = new FakeOutput(options.isTerminal ?? false);
     this.stderr = new FakeOutput(options.isTerminal ?? false);
@@ -106,12 +105,11 @@ export class FakeTerminal implements Terminal {
     this.isWindows = options.isWindows ?? false;
   }
 
-  /** @returns The size that the test set. */
   size(): TerminalSize {
     return this.window;
   }
 
-  /** @returns What the test put there. */
+  /** Returns the value that the test has set. */
   env(name: string): string | undefined {
     return this.#env[name];
   }
@@ -126,7 +124,7 @@ export class FakeTerminal implements Terminal {
     return keep(this.disturbances, listener);
   }
 
-  /** @param listener Kept for the test to call. */
+  /** @param listener Kept in {@linkcode FakeTerminal.crashes}. */
   onCrash(listener: (thrown: unknown) => void): () => void {
     return keep(this.crashes, listener);
   }
@@ -141,12 +139,12 @@ export class FakeTerminal implements Terminal {
     return this.stdout.isTerminal && this.stdinIsTerminal ? keep(this.readers, listener) : null;
   }
 
-  /** Presses keys. */
+  /** Sends keys to all readers. */
   type(text: string): void {
     for (const listener of [...this.readers]) listener(utf8(text));
   }
 
-  /** @returns What the test put there. */
+  /** Returns the bytes that the test has set. */
   readStdin(): Promise<Bytes> {
     return Promise.resolve(this.#stdin ?? utf8(""));
   }
@@ -154,16 +152,16 @@ export class FakeTerminal implements Terminal {
   /** @param code Kept in {@linkcode FakeTerminal.exited}. */
   exit(code: number): never {
     this.exited ??= code;
-    // A test goes on after the end of the program; what the program does then is of no consequence.
+    // A test continues after the end of the program, and ignores what the program does then.
     return undefined as never;
   }
 
-  /** Asks the program to leave. */
+  /** Sends a request to leave. */
   leave(request: LeaveRequest = "key"): void {
     for (const listener of [...this.requests]) listener(request);
   }
 
-  /** Disturbs what was drawn. */
+  /** Sends a disturbance of the drawn lines. */
   disturb(disturbance: Disturbance): void {
     for (const listener of [...this.disturbances]) listener(disturbance);
   }

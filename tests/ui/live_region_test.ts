@@ -4,7 +4,7 @@ import { LiveRegion } from "../../src/ui/live_region.ts";
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
-/** The part of a terminal that a live region uses: wrapping, moving up, erasing. */
+/** The parts of a terminal that a live region uses: wrapping, moving up, erasing. */
 class Screen {
   cells: string[][] = [[]];
   row = 0;
@@ -84,7 +84,7 @@ Deno.test("LiveRegion writes nothing when there is nothing new, unless it is mad
 Deno.test("LiveRegion goes up past lines that a narrower window has wrapped", () => {
   const region = new LiveRegion();
   region.draw(["\x1b[36m0123456789\x1b[39m", "01"], { columns: 10 });
-  // ten cells in a window of four take three rows, and two take one
+  // Ten cells in a window of four take three rows, and two cells take one.
   assertEquals(region.draw(["x"], { columns: 4 }).includes("\r\x1b[4A"), true);
 });
 

@@ -1,5 +1,5 @@
 /**
- * Snapshots for tests of what is drawn from them.
+ * Snapshots for tests of views.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { PeerSnapshot, TorrentSnapshot } from "../../src/session/session_events.ts";
 
-/** A downloading torrent, half way, except for what the test says. */
+/** Returns a torrent that is half downloaded, with the given fields replaced. */
 export function torrentSnapshot(parts: Partial<TorrentSnapshot> = {}): TorrentSnapshot {
   return {
     infoHash: new InfoHash(new Uint8Array(20)),
@@ -29,7 +29,7 @@ export function torrentSnapshot(parts: Partial<TorrentSnapshot> = {}): TorrentSn
   };
 }
 
-/** A peer that sends to us, except for what the test says. */
+/** Returns a peer that sends to us, with the given fields replaced. */
 export function peerSnapshot(parts: Partial<PeerSnapshot> = {}): PeerSnapshot {
   return {
     address: "10.99.0.1:51413",
@@ -44,7 +44,7 @@ export function peerSnapshot(parts: Partial<PeerSnapshot> = {}): PeerSnapshot {
   };
 }
 
-/** An info-hash whose bytes are all the same. */
+/** Returns an info-hash of equal bytes. */
 export function infoHashOf(byte: number): InfoHash {
   return new InfoHash(new Uint8Array(20).fill(byte));
 }

@@ -10,7 +10,7 @@ const PLAIN = { color: false, unicode: true };
 const ASCII = { color: false, unicode: false };
 const COLOR = { color: true, unicode: true };
 
-/** The table of a torrent's peers, and how it is drawn. */
+/** Returns the drawn table of a torrent's peers. */
 function drawPeers(peers: readonly PeerSnapshot[], width: number, order: PeerOrder = "activity"): string[] {
   return renderPeers(peers, { width, order, room: 24, style: PLAIN });
 }

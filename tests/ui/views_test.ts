@@ -42,7 +42,7 @@ const COMPLETED: ViewEvent = {
 
 type SceneOptions = FakeTerminalOptions & { readonly verbosity?: number; readonly resumable?: boolean };
 
-/** A view with a clock that the test moves, over one torrent that the test changes. */
+/** Returns a view on a virtual clock, over one torrent that the test changes. */
 function setUp(make: (options: ViewOptions) => View, options: SceneOptions = {}) {
   const clock = new VirtualClock();
   const terminal = new FakeTerminal(options);
@@ -86,7 +86,7 @@ Deno.test("LiveView draws at most five times a second, and only what is new", as
     clock.advance(10);
   }
   assertEquals(terminal.stdout.writes, 6);
-  clock.advance(70_000); // the bars of the last minute are new until all of them are the same
+  clock.advance(70_000); // the bars of the last minute change until all are equal
   const { writes } = terminal.stdout;
   clock.advance(10_000);
   assertEquals(terminal.stdout.writes, writes);
@@ -191,7 +191,7 @@ Deno.test("LiveView moves messages up and away when newer ones take their place,
   terminal.stdout.text = "";
   for (let i = 0; i < 5; i++) view.note(`message ${i}`);
   clock.advance(200);
-  // lines that stay aren't erased to their end, for they scroll away
+  // Lines that stay aren't erased to their end, because they scroll away.
   const above = terminal.stdout.text.match(/message \d\n/g);
   const below = terminal.stdout.text.match(/message \d(?!\n)/g);
   assertEquals([above, below], [["message 0\n", "message 1\n"], ["message 2", "message 3", "message 4"]]);

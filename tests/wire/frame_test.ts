@@ -8,7 +8,7 @@ import { frame, Recorder } from "../support/wire.ts";
 
 const PIECES = 20;
 
-/** Feeds a stream in parts of the given sizes, as reads would. */
+/** Feeds a stream to a reader in parts of the given sizes, as reads do. */
 function feed(reader: FrameReader, stream: Uint8Array, sizes: () => number): void {
   for (let at = 0; at < stream.length;) {
     const { space } = reader;
@@ -26,7 +26,7 @@ function parse(stream: Uint8Array, sizes: () => number = () => 65536): string[] 
   return recorder.log;
 }
 
-/** One of every message, written by the writer; with what the reader should say of it. */
+/** One of every message as the writer writes it, and the log of the reader. */
 const message = fc.oneof(
   fc.constant({ write: (w: FrameWriter) => w.keepAlive(), log: "keep-alive" }),
   fc.constantFrom(0, 1, 2, 3, 14, 15).map((id) => ({ write: (w: FrameWriter) => w.signal(id), log: `signal ${id}` })),

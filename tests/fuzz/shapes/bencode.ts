@@ -1,5 +1,5 @@
 /**
- * Bencode as a fuzzer writes it: in any order, with keys twice, with what no encoder would let through.
+ * Bencode that a fuzzer writes: keys in any order or twice, and other things that no encoder would write.
  *
  * @module
  */
@@ -8,21 +8,21 @@ import { utf8 } from "../../../src/base/bytes.ts";
 import type { Dice } from "../dice.ts";
 import type { Draft } from "../draft.ts";
 
-/** Something to be written as bencode. */
+/** A value to write as bencode. */
 export type Shape = string | Uint8Array | number | bigint | readonly Shape[] | Pairs;
 
-/** A dictionary as it is to be written. */
+/** A dictionary to write. */
 export class Pairs {
   /** Keys and values in the order of writing. */
   readonly list: [key: string | Uint8Array, value: Shape][];
 
-  /** @param entries The entries; those that are `undefined` are left out. */
+  /** @param entries Entries of the dictionary; an entry with the value `undefined` is left out. */
   constructor(entries: { readonly [key: string]: Shape | undefined } = {}) {
     this.list = Object.entries(entries).filter((entry): entry is [string, Shape] => entry[1] !== undefined);
   }
 }
 
-/** What mutations put into bencode. */
+/** Tokens that mutations insert into bencode. */
 export const BENCODE_TOKENS: readonly string[] = [
   ...["d", "l", "i", "e", ":", "-", "0", "1", "0:", "1:a", "de", "le", "i0e", "i-1e", "d1:ai1ee", "l1:ae", "ee", "eee"],
   ...["i-0e", "i00e", "i9007199254740993e", "i18446744073709551615e", "4294967295:", "99999999999999999999:", "01:a"],
@@ -35,12 +35,6 @@ const EDGES: readonly (number | bigint)[] = [
 const LENGTHS = [0, 0, 1, 1, 2, 3, 4, 6, 8, 12, 19, 20, 21, 31, 32, 33];
 const LONG_LENGTHS = [63, 64, 65, 100, 255, 256, 1000, 4095, 4096, 4097];
 
-/**
- * Writes a shape.
- *
- * @param draft Takes it.
- * @param shape What to write.
- */
 export function writeShape(draft: Draft, shape: Shape): void {
   if (typeof shape === "string" || shape instanceof Uint8Array) return writeString(draft, shape);
   if (typeof shape === "number" || typeof shape === "bigint") return draft.ascii(`i${shape}e`);
@@ -63,23 +57,13 @@ function writeString(draft: Draft, text: string | Uint8Array): void {
   draft.raw(bytes);
 }
 
-/**
- * Any integer, those at which programs break more often than others.
- *
- * @param dice Chance.
- * @returns The integer, of up to 64 digits.
- */
+/** Returns any integer of up to 64 digits, often one at which programs break. */
 export function anyInteger(dice: Dice): number | bigint {
   if (dice.oneIn(2)) return dice.pick(EDGES);
   return dice.oneIn(2) ? dice.below(1000) - 500 : dice.next() * (dice.oneIn(2) ? 1 : 65_536);
 }
 
-/**
- * Any bytes; half of them look like text.
- *
- * @param dice Chance.
- * @returns Up to 33 of them, rarely up to 4,097.
- */
+/** Returns up to 33 bytes, rarely up to 4,097. Half of the results look like text. */
 export function anyBytes(dice: Dice): Uint8Array {
   const bytes = dice.bytes(dice.oneIn(400) ? dice.pick(LONG_LENGTHS) : dice.pick(LENGTHS));
   if (dice.oneIn(2)) { for (let i = 0; i < bytes.length; i++) bytes[i] = 0x20 + bytes[i]! % 95; }
@@ -87,11 +71,9 @@ export function anyBytes(dice: Dice): Uint8Array {
 }
 
 /**
- * Any value.
+ * Returns any value.
  *
- * @param dice Chance.
- * @param depth How many lists and dictionaries may stand inside each other.
- * @returns The value.
+ * @param depth The most levels of nested lists and dictionaries.
  */
 export function anyShape(dice: Dice, depth: number): Shape {
   const kind = dice.below(depth > 0 ? 6 : 3);
@@ -102,11 +84,9 @@ export function anyShape(dice: Dice, depth: number): Shape {
 }
 
 /**
- * Any dictionary: in order or not, a key twice now and then.
+ * Returns any dictionary, sorted or not, sometimes with a key twice.
  *
- * @param dice Chance.
- * @param depth How many lists and dictionaries may stand inside each other, this one included.
- * @returns The dictionary.
+ * @param depth The most levels of nested lists and dictionaries, including this dictionary.
  */
 export function anyPairs(dice: Dice, depth: number): Pairs {
   const pairs = new Pairs();
@@ -120,11 +100,10 @@ export function anyPairs(dice: Dice, depth: number): Pairs {
 }
 
 /**
- * Makes a dictionary odd: a key changed, left out, doubled, moved, or another one added.
+ * Makes a dictionary odd: changes, removes, repeats or adds an entry, or reverses the order.
  *
- * @param pairs The dictionary; changed.
- * @param dice Chance.
- * @param odds How often each change happens: once in so many times.
+ * @param pairs The dictionary, which is changed.
+ * @param odds Each change happens once in this many times.
  */
 export function disturb(pairs: Pairs, dice: Dice, odds: number): void {
   const { list } = pairs;
@@ -139,7 +118,7 @@ function anyCount(dice: Dice): number {
   return dice.oneIn(800) ? dice.below(120) : dice.below(4);
 }
 
-/** A key that has the other for its beginning, or differs in the last byte. */
+/** Returns a key that has `key` as its prefix. */
 function follower(key: Uint8Array): Uint8Array {
   const next = new Uint8Array(key.length + 1);
   next.set(key);

@@ -1,5 +1,5 @@
 /**
- * Torrents of a given length, each full of one thing.
+ * Torrents of a given length, each filled with one thing.
  *
  * @module
  */
@@ -11,22 +11,21 @@ import { Pairs, type Shape, writeShape } from "./bencode.ts";
 /** Keys of a dictionary. */
 type Keys = { readonly [key: string]: Shape };
 
-/** Bytes that a torrent has beside what it is full of. */
+/** Bytes of a torrent in addition to its filling. */
 const FRAME = 300;
 
 /**
- * A torrent full of files.
+ * Returns a torrent filled with files.
  *
- * @param size Bytes.
- * @param file The entry of the file with some number.
+ * @param size Bytes of the torrent.
+ * @param file Returns the entry of a file by its number.
  * @param outer Other keys of the outer dictionary.
- * @returns The torrent.
  */
 export function torrentOf(size: number, file: (index: number) => Keys, outer: Keys = {}): Bytes {
   const draft = new Draft();
   const files = [new Pairs({ length: 1, path: ["zzz"] })];
   const room = size - FRAME;
-  // The files are written twice: once to see how long they are.
+  // Each file is written here only to measure its length, and once more into the torrent.
   for (let i = 0; draft.length < room; i++) {
     const entry = new Pairs(file(i));
     writeShape(draft, entry);
@@ -36,17 +35,16 @@ export function torrentOf(size: number, file: (index: number) => Keys, outer: Ke
 }
 
 /**
- * A torrent full of empty files.
+ * Returns a torrent filled with empty files.
  *
- * @param size Bytes.
- * @param path The path of the file with some number.
- * @returns The torrent.
+ * @param size Bytes of the torrent.
+ * @param path Returns the path of a file by its number.
  */
 export function torrentOfNames(size: number, path: (index: number) => readonly string[]): Bytes {
   return torrentOf(size, (index) => ({ length: 0, path: path(index) }));
 }
 
-/** What a torrent of one file can be full of. */
+/** Fillings for a torrent of one file. */
 export type Filling =
   | "pieces"
   | "trackers"
@@ -61,11 +59,9 @@ export type Filling =
   | "name";
 
 /**
- * A torrent of one file, full of something else.
+ * Returns a torrent of one file, filled with something else.
  *
- * @param size Bytes.
- * @param filling Of what.
- * @returns The torrent.
+ * @param size Bytes of the torrent.
  */
 export function torrentWith(size: number, filling: Filling): Bytes {
   const room = size - FRAME;

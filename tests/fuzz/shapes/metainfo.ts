@@ -1,5 +1,5 @@
 /**
- * Torrents as a fuzzer writes them.
+ * Torrents that a fuzzer writes.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { utf8 } from "../../../src/base/bytes.ts";
 import type { Dice } from "../dice.ts";
 import { anyBytes, anyInteger, BENCODE_TOKENS, disturb, Pairs, type Shape } from "./bencode.ts";
 
-/** Parts of names that do harm somewhere. */
+/** Parts of names that do harm on some system. */
 export const NAME_PARTS: readonly string[] = [
   ...[
     "a",
@@ -124,7 +124,7 @@ const URLS = [
   ...["http://a.example:99999/", "http://user:pass@host/", " http://a ", "http://xn--a/", "data://,", "http://0x7f.1/"],
 ];
 
-/** What mutations put into torrents. */
+/** Tokens that mutations insert into torrents. */
 export const METAINFO_TOKENS: readonly string[] = [
   ...BENCODE_TOKENS,
   ...[
@@ -149,12 +149,7 @@ export const METAINFO_TOKENS: readonly string[] = [
   ],
 ];
 
-/**
- * A name of a file, a folder or a torrent.
- *
- * @param dice Chance.
- * @returns Bytes, not always text.
- */
+/** Returns a name of a file, a folder or a torrent, sometimes as bytes that are not text. */
 export function anyName(dice: Dice): Uint8Array | string {
   if (dice.oneIn(40)) return anyBytes(dice);
   if (dice.oneIn(40)) return dice.pick(ODD_BYTES);
@@ -164,12 +159,7 @@ export function anyName(dice: Dice): Uint8Array | string {
   return name;
 }
 
-/**
- * A torrent that is right but for something odd.
- *
- * @param dice Chance.
- * @returns The outer dictionary.
- */
+/** Returns the outer dictionary of a torrent that is valid except for something odd. */
 export function anyTorrent(dice: Dice): Pairs {
   const torrent = new Pairs({
     announce: dice.oneIn(2) ? anyUrl(dice) : undefined,
@@ -209,7 +199,7 @@ function anyInfo(dice: Dice): Pairs {
   return info;
 }
 
-/** A file, and how many bytes it adds to the torrent. */
+/** Returns a file and the number of bytes that it adds to the torrent. */
 function anyFile(dice: Dice, pieceLength: number): { entry: Shape; counted: number } {
   const attr = dice.oneIn(3) ? dice.pick(ATTRIBUTES) : undefined;
   const isLink = attr?.includes("l") && !attr.includes("p");
@@ -227,7 +217,7 @@ function anyFile(dice: Dice, pieceLength: number): { entry: Shape; counted: numb
 
 function anyPath(dice: Dice): Shape {
   const count = dice.oneIn(100) ? 95 + dice.below(10) : 1 + dice.below(3);
-  // Few different names, so that files stand in each other's way and links lead somewhere.
+  // There are few different names, so that paths of files collide and links lead to existing files.
   return Array.from(
     { length: count },
     () => dice.oneIn(2) ? dice.pick(["a", "b", "A", "a.1", "\u00e9"]) : anyName(dice),

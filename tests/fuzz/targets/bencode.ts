@@ -1,5 +1,5 @@
 /**
- * Fuzzes the decoder and the encoder of bencode.
+ * Fuzzes the bencode decoder and encoder.
  *
  * @module
  */
@@ -16,16 +16,14 @@ import {
 import { anyShape, BENCODE_TOKENS, writeShape } from "../shapes/bencode.ts";
 import { attempt, hold, type Target } from "../target.ts";
 
-/** A depth that small inputs reach as well. */
+/** A limit of depth that small inputs reach, too. */
 const SHALLOW = 4;
 const DEFAULT_DEPTH = 100;
 const MAX_DIGITS = 64;
 
 /**
- * A decoder against `encode()` and against the rules of BEP 3 written down once more.
- *
- * @param decode The decoder.
- * @returns What to run.
+ * Makes a target that checks a decoder against {@linkcode encode} and against a second implementation of the rules of
+ * BEP 3.
  */
 export function bencodeTargetOf(decode: typeof shoalDecode): Target {
   return {
@@ -51,7 +49,7 @@ export function bencodeTargetOf(decode: typeof shoalDecode): Target {
   };
 }
 
-/** `decode()` and `encode()`. */
+/** Target for `decode()` and `encode()`. */
 export const bencodeTarget = bencodeTargetOf(shoalDecode);
 
 function checkTrailing(
@@ -72,7 +70,7 @@ function checkEncoding(input: Bytes, { decode, value }: { decode: typeof shoalDe
   hold(equalBytes(encode(decode(encoded, { strict: true })), encoded), "encode() does not settle");
 }
 
-/** Asks for everything in a value. */
+/** Reads everything in a value. */
 function look(value: BencodeValue): void {
   if (value instanceof BencodeDict) {
     for (const [key, item] of value) {
@@ -96,7 +94,10 @@ function look(value: BencodeValue): void {
   }
 }
 
-/** Where the value at `at` ends, or -1: the rules of BEP 3 once more, but for zeros in front, as plainly as they can be written. */
+/**
+ * Returns the end of the value at `at`, or -1 if it is invalid. A second implementation of the rules of BEP 3, as plain
+ * as possible, except that leading zeros are allowed.
+ */
 function referenceEnd(input: Bytes, { at, depth }: { readonly at: number; readonly depth: number }): number {
   const kind = String.fromCharCode(input[at] ?? 0);
   if (kind === "i") return integerEnd(input, at);

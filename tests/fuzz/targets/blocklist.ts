@@ -9,7 +9,7 @@ import { ShoalError } from "../../../src/base/errors.ts";
 import { parseBlocklist } from "../../../src/session/blocklist.ts";
 import { attempt, hold, type Target } from "../target.ts";
 
-/** `parseBlocklist()`. */
+/** Target for `parseBlocklist()`. */
 export const blocklistTarget: Target = {
   name: "blocklist",
   weight: 1,

@@ -1,5 +1,5 @@
 /**
- * Fuzzes what nodes of the DHT send.
+ * Fuzzes messages of DHT nodes, and the saved routing table.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import { attempt, hold, type Target } from "../target.ts";
 const METHODS = ["ping", "find_node", "get_peers", "announce_peer", "sample_infohashes", "vote"];
 const ID = new Uint8Array(ID_LENGTH);
 
-/** `decodeMessage()`, and the answers to what it took for queries. */
+/** Target for `decodeMessage()`, and for the answers to decoded queries. */
 export const krpcTarget: Target = {
   name: "krpc",
   weight: 4,
@@ -148,7 +148,7 @@ function anyId(dice: Dice): Uint8Array {
   return dice.bytes(dice.oneIn(30) ? dice.below(40) : ID_LENGTH);
 }
 
-/** `decodeSavedTable()`. */
+/** Target for `decodeSavedTable()`. */
 export const savedTableTarget: Target = {
   name: "dht-table",
   weight: 1,

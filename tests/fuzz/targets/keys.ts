@@ -1,5 +1,5 @@
 /**
- * Fuzzes what is typed at the live view.
+ * Fuzzes the keys typed in the live view.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { hold, type Target } from "../target.ts";
 
 const AROUND = { torrents: 3, files: 9, page: 4 };
 
-/** `KeyReader` and `pressed()`: the first byte says where the rest is cut. */
+/** Target for `KeyReader` and `handleKey()`. The first byte of an input is the number of bytes per read. */
 export const keysTarget: Target = {
   name: "keys",
   weight: 2,

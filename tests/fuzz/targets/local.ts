@@ -1,5 +1,5 @@
 /**
- * Fuzzes what comes from the disk and what names are made of.
+ * Fuzzes the resume state read from disk, and the making of file names and printable text.
  *
  * @module
  */
@@ -46,10 +46,8 @@ const PLACES: readonly FilePlace[] = ["absent", "part", "final"];
 const FOLDERS = ["/home/u/Downloads", "C:\\x", "", "/\u00e9\u{1f600}", "\ufeff/a", "/" + "x".repeat(300)];
 
 /**
- * A parser of resume files: what it accepts is encoded as it stood there, but for the order and for keys it doesn't know.
- *
- * @param parse The parser.
- * @returns What to run.
+ * Makes a target for a parser of resume state. An accepted state has to encode to the same contents, except for the
+ * order and for unknown keys.
  */
 export function resumeTargetOf(parse: typeof parseResumeState): Target {
   return {
@@ -60,7 +58,7 @@ export function resumeTargetOf(parse: typeof parseResumeState): Target {
       const number = dice.below(SHAPES.length);
       const state = anyState(dice, SHAPES[number]!);
       let bytes = encodeResumeState(state);
-      // The length of an input says which torrent it is for.
+      // The length of an input decides which shape it is for.
       for (let more = "x"; bytes.length % SHAPES.length !== number; more += "x") {
         bytes = encodeResumeState({ ...state, folder: state.folder + more });
       }
@@ -76,7 +74,7 @@ export function resumeTargetOf(parse: typeof parseResumeState): Target {
   };
 }
 
-/** `parseResumeState()`. */
+/** Target for `parseResumeState()`. */
 export const resumeTarget = resumeTargetOf(parseResumeState);
 
 function checkState(input: Bytes, state: ResumeState, shape: ResumeShape): void {
@@ -119,7 +117,10 @@ function anyState(dice: Dice, { pieceCount, fileCount }: ResumeShape): ResumeSta
   };
 }
 
-/** `safeName()` and `uniquePaths()`: an input is a list of paths, one a line, their names apart by U+0001. */
+/**
+ * Target for `safeName()` and `uniquePaths()`. An input is a list of paths, one per line, with U+0001 between their
+ * names.
+ */
 export const pathsTarget: Target = {
   name: "safe-path",
   weight: 2,
@@ -176,7 +177,7 @@ function checkUnique(paths: readonly (readonly string[])[]): void {
   }
 }
 
-/** `printable()`: what strangers send, on a terminal. */
+/** Target for `printable()`, which makes text from peers and trackers safe for a terminal. */
 export const printableTarget: Target = {
   name: "printable",
   weight: 2,

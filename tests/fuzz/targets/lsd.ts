@@ -1,5 +1,5 @@
 /**
- * Fuzzes what machines of the local network can send.
+ * Fuzzes messages from the local network.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { attempt, hold, type Target } from "../target.ts";
 const HASH = "0123456789abcdef0123456789abcdef01234567";
 const LINES = ["Port: 6881", "Host: 239.192.152.143:6771", `Infohash: ${HASH}`, "cookie: 1234", "Port: 0", "X:", ": y"];
 
-/** `parseLsdMessage()`. */
+/** Target for `parseLsdMessage()`. */
 export const lsdTarget: Target = {
   name: "local-discovery",
   weight: 1,

@@ -26,12 +26,7 @@ import { attempt, hold, type Target } from "../target.ts";
 const FORBIDDEN = /[/\\\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 const FORBIDDEN_PORTABLE = /[<>:"|?*]|[. ]$/;
 
-/**
- * A parser of torrent files against what every torrent promises.
- *
- * @param parse The parser.
- * @returns What to run.
- */
+/** Makes a target for a parser of torrent files, which checks every accepted torrent. */
 export function metainfoTargetOf(parse: typeof parseMetainfo): Target {
   return {
     name: "metainfo",
@@ -52,15 +47,14 @@ export function metainfoTargetOf(parse: typeof parseMetainfo): Target {
   };
 }
 
-/** `parseMetainfo()`, and `describe()` of what it gives. */
+/** Target for `parseMetainfo()`, and for `describe()` of its results. */
 export const metainfoTarget = metainfoTargetOf(parseMetainfo);
 
 /**
- * Holds a torrent to what its types promise.
+ * Asserts what the types of a torrent promise.
  *
- * @param meta Any torrent that was accepted.
- * @param options How it was parsed.
- * @throws {Broken} If it breaks a promise.
+ * @param options Options of the parser.
+ * @throws {Broken} If a promise is broken.
  */
 export function checkTorrent(meta: Metainfo, options: ParseOptions = {}): void {
   const { pieceCount, pieceLength, totalLength, pieces } = meta;
@@ -88,7 +82,7 @@ export function checkTorrent(meta: Metainfo, options: ParseOptions = {}): void {
   checkSources(meta);
 }
 
-/** No file has the path of another one, or of a folder, not even where case and Unicode form don't count. */
+/** Asserts that no file has the path of another file or of a folder, even where case and Unicode form don't count. */
 function checkApart(files: Metainfo["files"]): void {
   const taken = new Set<string>();
   const folders = new Set<string>();
@@ -117,7 +111,10 @@ function checkPath(path: readonly string[], { portable = true }: ParseOptions): 
   hold(length <= MAX_PATH_LENGTH + MAX_NAME_BYTES + 8, () => `a path of ${length} bytes`);
 }
 
-/** Follows every link as a file system would; it ends at something of the torrent, and no path goes through a link. */
+/**
+ * Asserts that every link, followed as a file system would, ends at a file or folder of the torrent, and that no path
+ * goes through a link.
+ */
 function checkLinks(files: Metainfo["files"]): void {
   const links = new Map<string, readonly string[]>();
   for (const file of files) if (file.symlink) links.set(file.path.join("/"), file.symlink);
@@ -164,20 +161,22 @@ function checkSources(meta: Metainfo): void {
   hold(magnet.searchParams.get("dn") === meta.name, "the magnet link has another name");
 }
 
-/** The info dictionary alone makes the same torrent, whatever stood around it; and it was not changed. */
+/**
+ * Asserts that the info dictionary alone makes the same torrent, and that parsing did not change the info dictionary.
+ */
 function checkAgain(input: Bytes, meta: Metainfo, options: ParseOptions): void {
   const info = decodeDict(input, { allowTrailing: true }).getDict("info")!;
   hold(equalBytes(info.raw, meta.info), "the info dictionary is not what was in the torrent");
   hold(meta.info.buffer !== input.buffer, "the torrent is a view of the input");
   const encoding = decodeDict(input, { allowTrailing: true }).getBytes("encoding");
   const bare = encode(encoding ? { encoding, info } : { info });
-  if (!equalBytes(encode(info), info.raw)) return; // what is not canonical can't be encoded as it was
+  if (!equalBytes(encode(info), info.raw)) return; // an info dictionary that isn't canonical changes when it is encoded
   const again = parseMetainfo(bare, options);
   hold(again.infoHash.equals(meta.infoHash), "the info-hash depends on what is around the info dictionary");
   hold(JSON.stringify(again.files) === JSON.stringify(meta.files), "the files depend on what is around the info");
 }
 
-/** `parseMagnet()`. */
+/** Target for `parseMagnet()`. */
 export const magnetTarget: Target = {
   name: "magnet",
   weight: 1,

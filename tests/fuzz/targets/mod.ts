@@ -1,5 +1,5 @@
 /**
- * All that is fuzzed.
+ * Every fuzzing target.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { dontHaveTarget, extensionTarget, framesTarget, handshakeTarget, metadat
 import { mseTarget } from "./transport.ts";
 import { webReplyTarget } from "./web.ts";
 
-/** Every target, in the order in which they are run. */
+/** Every target, in the order of running. */
 export const TARGETS: readonly Target[] = [
   bencodeTarget,
   metainfoTarget,

@@ -1,5 +1,5 @@
 /**
- * Fuzzes what gateways, and those who pretend to be one, can answer.
+ * Fuzzes answers of gateways, including forged ones.
  *
  * @module
  */
@@ -27,7 +27,7 @@ const URLS = [
   "",
 ];
 
-/** `parseNatPmpReply()` and `parsePcpReply()`: an input goes to both. */
+/** Target for `parseNatPmpReply()` and `parsePcpReply()`, which both get every input. */
 export const gatewayReplyTarget: Target = {
   name: "gateway-reply",
   weight: 1,
@@ -66,7 +66,7 @@ export const gatewayReplyTarget: Target = {
   },
 };
 
-/** What UPnP says: an input is taken for an answer to a search, for a description, and for the outcome of an action. */
+/** Target for UPnP. An input is parsed as an answer to a search, as a description, and as the outcome of an action. */
 export const upnpTarget: Target = {
   name: "upnp",
   weight: 1,

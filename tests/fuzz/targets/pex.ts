@@ -12,7 +12,7 @@ import { attempt, hold, type Target } from "../target.ts";
 
 const KEYS = ["added", "added.f", "added6", "added6.f", "dropped", "dropped6"];
 
-/** `parsePex()`. */
+/** Target for `parsePex()`. */
 export const pexTarget: Target = {
   name: "peer-exchange",
   weight: 1,
@@ -38,7 +38,7 @@ export const pexTarget: Target = {
       read.added.length <= 2 * MAX_PEX_TAKEN && read.dropped.length <= 2 * MAX_PEX_TAKEN,
       "more than is to be taken",
     );
-    // Mapped addresses change their family, so that the order may change once.
+    // IPv4-mapped addresses change their family, so the order may change once.
     const again = parsePex(encodePex(read));
     hold(
       again.added.length <= read.added.length && again.dropped.length <= read.dropped.length,

@@ -1,5 +1,5 @@
 /**
- * Fuzzes choices of files: `so` of magnet links, which come from anybody, and what users write.
+ * Fuzzes selections of files: `so` of magnet links, which are not trusted, and the user's options.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const FILES = Array.from({ length: 40 }, (_, i) => ({
   executable: false,
 }));
 
-/** `parseSelectOnly()`, `parseFileChoice()` and `selectFiles()`. The first byte says which of the two it is. */
+/** Target for `parseSelectOnly()`, `parseFileChoice()` and `selectFiles()`. The first byte selects the parser. */
 export const selectionTarget: Target = {
   name: "selection",
   weight: 2,

@@ -1,5 +1,5 @@
 /**
- * Fuzzes what a browser, or who pretends to be one, can ask of us.
+ * Fuzzes requests of browsers, including forged ones.
  *
  * @module
  */
@@ -43,7 +43,7 @@ function anyRange(dice: Dice): string {
   return [`bytes=${number()}-${number()}`, `bytes=${number()}-`, `bytes=-${number()}`][dice.below(3)]!;
 }
 
-/** `answerTo()`: a line for the method, one for the path, and one for each header field. */
+/** Target for `answerTo()`. An input has a line for the method, one for the path, and one for each header field. */
 export const streamRequestTarget: Target = {
   name: "stream-request",
   weight: 1,

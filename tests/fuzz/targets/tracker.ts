@@ -1,5 +1,5 @@
 /**
- * Fuzzes what a tracker can answer, and what a client can ask ours.
+ * Fuzzes replies of trackers, and requests to our own tracker.
  *
  * @module
  */
@@ -73,7 +73,7 @@ const WARNINGS = ["slow down", "\u001b[2J\u202eevil", "a\nb\u2028c", "x".repeat(
 const MAX_PEERS = 2000;
 const MAX_MESSAGE = 303;
 
-/** `parseAnnounceReply()` and `findFailure()`. */
+/** Target for `parseAnnounceReply()` and `findFailure()`. */
 export const replyTarget: Target = {
   name: "announce-reply",
   weight: 3,
@@ -128,7 +128,7 @@ function checkPeer({ host, port }: PeerAddress): void {
 }
 
 function isPrintable(text: string): boolean {
-  // "the answer is not that of a tracker but ..." has a few words around the text.
+  // "the answer is not that of a tracker but ..." adds a few words to the text.
   return text.length <= MAX_MESSAGE + 60 && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text);
 }
 
@@ -161,7 +161,7 @@ function anyPeer(dice: Dice): Shape {
   return peer;
 }
 
-/** Answers of UDP trackers: `parseReplyHeader()`, `parseConnectReply()` and `parseUdpAnnounceReply()`. */
+/** Target for replies of UDP trackers: `parseReplyHeader()`, `parseConnectReply()` and `parseUdpAnnounceReply()`. */
 export const udpReplyTarget: Target = {
   name: "udp-tracker-reply",
   weight: 3,
@@ -192,7 +192,7 @@ export const udpReplyTarget: Target = {
   },
 };
 
-/** What a client can ask our tracker over UDP: `parseUdpRequest()`, and that our client reads the answers. */
+/** Target for UDP requests to our tracker: `parseUdpRequest()`, and that our client can read the answers. */
 export const udpRequestTarget: Target = {
   name: "udp-tracker-request",
   weight: 2,
@@ -248,7 +248,7 @@ export const udpRequestTarget: Target = {
   },
 };
 
-/** `parseCompactPeers()`. */
+/** Target for `parseCompactPeers()`. */
 export const compactTarget: Target = {
   name: "compact-peers",
   weight: 3,
@@ -268,7 +268,7 @@ export const compactTarget: Target = {
   },
 };
 
-/** `parseIp()` and `formatIp()`. */
+/** Target for `parseIp()` and `formatIp()`. */
 export const addressTarget: Target = {
   name: "ip-address",
   weight: 4,
@@ -280,7 +280,7 @@ export const addressTarget: Target = {
   run(input) {
     const text = new TextDecoder().decode(input);
     const ip = parseIp(text);
-    // The URL parser knows IPv6 too, but takes short forms of IPv4 for hosts.
+    // The URL parser knows IPv6, too, but takes short forms of IPv4 for hosts.
     if (text.includes(":") && !/[\s%@/?#\\[\]]/.test(text)) {
       const known = URL.canParse(`http://[${text}]/`);
       hold(known === (ip !== null), () => `${JSON.stringify(text)} ${known ? "is" : "is not"} an address`);
@@ -298,7 +298,10 @@ export const addressTarget: Target = {
 const NO_ADDRESS = new Error("no address");
 const REFUSED = new Error("refused");
 
-/** The tracker's own side: `parseAnnounceQuery()`, `parseScrapeQuery()`, and that our client reads the answers. */
+/**
+ * Target for HTTP requests to our tracker: `parseAnnounceQuery()`, `parseScrapeQuery()`, and that our client can read
+ * the answers.
+ */
 export const queryTarget: Target = {
   name: "tracker-query",
   weight: 2,

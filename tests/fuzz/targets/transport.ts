@@ -1,5 +1,5 @@
 /**
- * Fuzzes the handshake of message stream encryption.
+ * Fuzzes the handshake of message stream encryption (MSE).
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { attempt, hold, type Target } from "../target.ts";
 const INFO_HASH = new InfoHash(new Uint8Array(20).fill(7));
 const TOOLS = { digest: startDigest };
 const MARK = toHex(hashOf(TOOLS, "req2", INFO_HASH.bytes));
-/** Both ends have the same keys in every run, so that an input can be made that they understand. */
+/** Fixed keys of both ends, so that the fuzzer can make inputs that decrypt. */
 const KEYS = [1, 2].map((seed) => new KeyPair(randomBytes(seed)));
 const SECRET = KEYS[0]!.secretWith(KEYS[1]!.publicKey)!;
 
@@ -27,7 +27,10 @@ function randomBytes(seed: number): (length: number) => Bytes {
   return (length) => new Uint8Array(length).map(() => Math.floor(random() * 256));
 }
 
-/** Its first byte says which end it is for; the rest is what the other end says, which is `KEYS[1]` or `KEYS[0]`. */
+/**
+ * Target for the MSE handshake. The first byte of an input selects the receiving end. The rest is sent by the other
+ * end, whose key is `KEYS[1]` if it is the responder and `KEYS[0]` otherwise.
+ */
 export const mseTarget: Target = {
   name: "mse-handshake",
   weight: 0.25,

@@ -1,5 +1,5 @@
 /**
- * Fuzzes what a web server can answer.
+ * Fuzzes replies of web seeds.
  *
  * @module
  */
@@ -35,7 +35,7 @@ function anyField(dice: Dice, field: string): string {
   return ["120", "Wed, 21 Oct 2026 07:28:00 GMT"][dice.below(2)]!;
 }
 
-/** `judgeReply()` and `retryAfter()`: a line for the status, and one for each header field. */
+/** Target for `judgeReply()` and `retryAfter()`. An input has a line for the status and one for each header field. */
 export const webReplyTarget: Target = {
   name: "web-reply",
   weight: 1,
@@ -48,7 +48,7 @@ export const webReplyTarget: Target = {
     const [status, ...values] = fromUtf8Lossy(input).split("\n");
     const headers = new Headers();
     for (const [i, field] of FIELDS.entries()) {
-      // Nothing else gets past an HTTP client.
+      // An HTTP client lets no other characters through.
       const value = (values[i] ?? "").replace(/[^\x20-\x7e]/g, "?");
       if (value !== "") headers.set(field, value);
     }

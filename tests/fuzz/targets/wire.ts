@@ -1,5 +1,5 @@
 /**
- * Fuzzes what a peer can send.
+ * Fuzzes messages of peers.
  *
  * @module
  */
@@ -33,16 +33,14 @@ const INDEXES = [0, 1, 19, 20, 4000, 0x7fffffff, 0x80000000, 0xffffffff];
 const BEGINS = [0, 1, 16_384, 0xffffc000, 0xffffffff];
 const LENGTHS = [0, 1, 16_383, 16_384, 16_385, 131_072, 0xffffffff];
 
-/** What cuts a stream into messages. */
+/** A reader that splits a stream into messages. */
 export type Reader = new (
   ...parameters: ConstructorParameters<typeof FrameReader>
 ) => Pick<FrameReader, "space" | "received">;
 
 /**
- * A reader of frames: the same messages however the stream is cut, and those that the protocol says.
- *
- * @param Reader The reader.
- * @returns What to run.
+ * Makes a target for a reader of frames. The reader has to give the messages of the protocol, however the stream is
+ * cut.
  */
 export function framesTargetOf(Reader: Reader): Target {
   return {
@@ -69,10 +67,10 @@ export function framesTargetOf(Reader: Reader): Target {
   };
 }
 
-/** `FrameReader`. */
+/** Target for `FrameReader`. */
 export const framesTarget = framesTargetOf(FrameReader);
 
-/** Notes what is in extension messages, too. */
+/** Records the contents of extension messages, too. */
 class ContentRecorder extends Recorder {
   override onExtended(id: number, payload: Bytes): void {
     let sum = 0;
@@ -81,7 +79,7 @@ class ContentRecorder extends Recorder {
   }
 }
 
-/** What became of a stream. */
+/** Messages of a stream, and the error that ended it. */
 interface Frames {
   readonly log: readonly string[];
   readonly error: WireError | null;
@@ -90,9 +88,9 @@ interface Frames {
 interface ReadOptions {
   readonly Reader: Reader;
   readonly pieceCount: number;
-  /** How many bytes the next read brings. */
+  /** Returns the bytes of the next read. */
   readonly cut: () => number;
-  /** The handler closes after so many messages. */
+  /** Number of messages after which the handler closes the connection. */
   readonly closeAfter?: number;
 }
 
@@ -123,7 +121,7 @@ function readFrames(stream: Bytes, { Reader, pieceCount, cut, closeAfter = Infin
   return { log: recorder.log, error: error ?? null };
 }
 
-/** The messages of a stream, read plainly from beginning to end. */
+/** Returns the messages of a stream, read by a second, plain implementation. */
 function referenceFrames(stream: Bytes, pieceCount: number): Frames {
   const recorder = new ContentRecorder();
   const view = new DataView(stream.buffer, stream.byteOffset, stream.length);
@@ -191,7 +189,7 @@ function payloadLength(dice: Dice, id: number): number {
   return 1 + (dice.oneIn(400) ? dice.below(70_000) : dice.below(24));
 }
 
-/** `parseHandshake()`, and `clientName()` of the peer id in it. */
+/** Target for `parseHandshake()`, and for `clientName()` of the peer id in it. */
 export const handshakeTarget: Target = {
   name: "handshake",
   weight: 4,
@@ -218,7 +216,7 @@ export const handshakeTarget: Target = {
   },
 };
 
-/** `parseExtensionHandshake()`. */
+/** Target for `parseExtensionHandshake()`. */
 export const extensionTarget: Target = {
   name: "extension-handshake",
   weight: 3,
@@ -266,7 +264,7 @@ function checkExtensions({ version, requestQueue, port, ids, metadataSize }: Ext
   hold(metadataSize === undefined || (metadataSize > 0 && metadataSize <= MAX_METADATA), "a size that can't be");
 }
 
-/** `parseMetadataMessage()`. */
+/** Target for `parseMetadataMessage()`. */
 export const metadataTarget: Target = {
   name: "metadata-message",
   weight: 2,
@@ -291,7 +289,7 @@ export const metadataTarget: Target = {
   },
 };
 
-/** `parseDontHave()`. */
+/** Target for `parseDontHave()`. */
 export const dontHaveTarget: Target = {
   name: "dont-have",
   weight: 1,

@@ -1,5 +1,5 @@
 /**
- * What costs the decoder of bencode most.
+ * The most expensive inputs for the bencode decoder.
  *
  * @module
  */
@@ -17,7 +17,7 @@ function strictly(input: Bytes): void {
   attempt(BencodeError, () => decode(input, { strict: true }));
 }
 
-/** Decodes and asks for every value. */
+/** Decodes an input and reads every value. */
 function everything(input: Bytes): void {
   const value = attempt(BencodeError, () => decode(input));
   if (!(value instanceof BencodeError)) look(value);
@@ -28,7 +28,7 @@ function look(value: BencodeValue): void {
   if (value instanceof BencodeDict) { for (const [, item] of value) look(item); }
 }
 
-/** Shapes for `decode()`. */
+/** Shapes for {@linkcode decode}. */
 export const WORST_BENCODE: readonly WorstShape[] = [
   { name: "bencode: empty lists", make: (n) => repeated(n, () => "le", ["l", "e"]), run: loosely },
   { name: "bencode: empty byte strings", make: (n) => repeated(n, () => "0:", ["l", "e"]), run: loosely },

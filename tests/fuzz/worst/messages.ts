@@ -1,5 +1,6 @@
 /**
- * What costs the readers of messages most: those of peers, of trackers and of their clients, and our own of yesterday.
+ * The most expensive inputs for the readers of messages: those of peers, of trackers and of the tracker's clients, and
+ * our own resume state.
  *
  * @module
  */
@@ -22,9 +23,9 @@ import { Draft } from "../draft.ts";
 import { attempt } from "../target.ts";
 import { key, repeated, type WorstShape, wrapped } from "./shape.ts";
 
-/** Bytes of a file in resume state. */
+/** Bytes of a file in the resume state. */
 const RECORD = 17;
-/** Longer queries are refused unseen. */
+/** The longest query that the tracker reads; longer queries are refused unread. */
 const LONGEST_QUERY = 8192;
 const FROM = { host: "203.0.113.5", port: 1 };
 
@@ -33,7 +34,7 @@ function reply(input: Bytes): void {
 }
 
 function extension(input: Bytes): void {
-  // A message holds no more than this.
+  // A message holds at most this many bytes.
   for (let at = 0; at < input.length; at += MAX_EXTENSION_HANDSHAKE) {
     attempt(WireError, () => parseExtensionHandshake(input.subarray(at, at + MAX_EXTENSION_HANDSHAKE)));
   }
@@ -58,7 +59,7 @@ function print(input: Bytes): void {
   printable(new TextDecoder().decode(input));
 }
 
-/** Shapes for all that reads messages. */
+/** Shapes for everything that reads messages. */
 export const WORST_MESSAGES: readonly WorstShape[] = [
   { name: "tracker: compact peers", make: (n) => compact(n, 6), run: reply },
   { name: "tracker: compact peers of IPv6", make: (n) => compact(n, 18), run: reply },
@@ -141,7 +142,7 @@ export const WORST_MESSAGES: readonly WorstShape[] = [
   { name: "printable: line breaks", make: (n) => repeated(n, () => "\n"), run: print },
 ];
 
-/** Takes messages and does nothing with them. */
+/** Receives messages and does nothing with them. */
 class Sink implements MessageHandler {
   readonly closed = false;
   onKeepAlive() {}
@@ -168,7 +169,7 @@ function frames(input: Bytes, step: number): void {
   });
 }
 
-/** A long message between short ones that never let the buffer become empty. */
+/** Returns long messages with short ones in between, which never let the buffer become empty. */
 function messages(size: number, payload: number): Bytes {
   const draft = new Draft();
   while (draft.length < size) {
@@ -180,7 +181,7 @@ function messages(size: number, payload: number): Bytes {
   return draft.take();
 }
 
-/** Resume state full of pieces that are not safe yet, or of files. */
+/** Returns a resume state filled with unsynced pieces, or with files. */
 function resumeState(size: number, kind: "pieces" | "files"): Bytes {
   const pieceCount = kind === "pieces" ? size * 4 : 8;
   const unsynced = new Bitfield(pieceCount);

@@ -1,5 +1,5 @@
 /**
- * The inputs that cost each decoder most for their length, and what they cost.
+ * The most expensive inputs of each decoder for their length.
  *
  * @module
  */
@@ -11,5 +11,5 @@ import { WORST_TORRENTS } from "./torrents.ts";
 
 export type { WorstShape } from "./shape.ts";
 
-/** All that are known to cost much. */
+/** Every shape that is known to be expensive. */
 export const WORST_SHAPES: readonly WorstShape[] = [...WORST_BENCODE, ...WORST_TORRENTS, ...WORST_MESSAGES];

@@ -1,5 +1,5 @@
 /**
- * What the worst shapes are made of.
+ * Building blocks of the worst shapes.
  *
  * @module
  */
@@ -8,30 +8,26 @@ import type { Bytes } from "../../../src/base/bytes.ts";
 import { Draft } from "../draft.ts";
 import { writeShape } from "../shapes/bencode.ts";
 
-/** An input that costs a decoder much for its length. */
+/** An input that is expensive for its length. */
 export interface WorstShape {
-  /** Decoder and shape. */
+  /** Names of the decoder and the shape. */
   readonly name: string;
   /**
-   * @param size Bytes.
-   * @returns An input of about that length.
+   * Makes an input.
+   *
+   * @param size Approximate bytes of the input.
    */
   make(size: number): Bytes;
-  /**
-   * Decodes an input.
-   *
-   * @param input From `make`.
-   */
+  /** Decodes an input that `make` has made. */
   run(input: Bytes): void;
 }
 
 /**
- * Repeats what a function gives until there are enough bytes.
+ * Repeats the results of a function until there are enough bytes.
  *
- * @param size Bytes.
- * @param unit Gives the part with some number.
- * @param around What stands before and after.
- * @returns The input.
+ * @param size Bytes of the input.
+ * @param unit Returns a part by its number.
+ * @param around Text before and after the parts.
  */
 export function repeated(size: number, unit: (index: number) => string, [before, after] = ["", ""]): Bytes {
   const draft = new Draft();
@@ -42,11 +38,9 @@ export function repeated(size: number, unit: (index: number) => string, [before,
 }
 
 /**
- * One byte string of bencode with what stands around it.
+ * Returns a bencoded byte string with text around it.
  *
- * @param bytes The byte string.
- * @param around What stands before and after.
- * @returns The input.
+ * @param around Text before and after the byte string.
  */
 export function wrapped(bytes: Uint8Array, [before, after] = ["", ""]): Bytes {
   const draft = new Draft();
@@ -57,9 +51,10 @@ export function wrapped(bytes: Uint8Array, [before, after] = ["", ""]): Bytes {
 }
 
 /**
+ * Returns a name that is different for every number.
+ *
  * @param i Any count.
- * @param length Characters, at least.
- * @returns A name that no other count has.
+ * @param length Minimum number of characters.
  */
 export function key(i: number, length: number): string {
   return i.toString(36).padStart(length, "k");

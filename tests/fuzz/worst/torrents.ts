@@ -1,5 +1,5 @@
 /**
- * What costs the parser of torrent files most.
+ * The most expensive inputs for the parser of torrent files.
  *
  * @module
  */
@@ -14,7 +14,7 @@ function metainfo(input: Bytes): void {
   attempt(MetainfoError, () => parseMetainfo(input));
 }
 
-/** Shapes for `parseMetainfo()`. */
+/** Shapes for {@linkcode parseMetainfo}. */
 export const WORST_TORRENTS: readonly WorstShape[] = [
   { name: "torrent: empty files", make: (n) => torrentOfNames(n, (i) => [key(i, 1)]), run: metainfo },
   { name: "torrent: files that all have one name", make: (n) => torrentOfNames(n, () => ["a"]), run: metainfo },

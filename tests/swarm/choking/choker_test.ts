@@ -24,7 +24,7 @@ function fakes(count: number): Fake[] {
   }));
 }
 
-/** Runs a round and does what the torrent does with the outcome. */
+/** Runs a round and unchokes or chokes peers as the torrent does. */
 function round(choker: Choker<Fake>, peers: Fake[], options: { now: number; seeding?: boolean; slots?: number }) {
   const served = choker.round(peers, { seeding: false, slots: 3, worth: (peer) => peer.sent, ...options });
   for (const peer of peers) {

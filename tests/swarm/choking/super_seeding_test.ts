@@ -1,4 +1,4 @@
-/** Who is offered what, by a seed that is alone. */
+/** The pieces that a lone super-seeding peer offers to each peer. */
 
 import { assert, assertEquals } from "@std/assert";
 import { SuperSeeding } from "../../../src/swarm/choking/super_seeding.ts";
@@ -28,9 +28,9 @@ class FakePeer {
   }
 }
 
-/** A seed with some peers that it hides from, and an early one that it doesn't. */
+/** Returns a seed with some peers that it hides its pieces from, and an early peer that it doesn't hide them from. */
 function swarm(pieceCount: number, count: number) {
-  /** What the seed has lost. */
+  /** Pieces that the seed has lost. */
   const gone = new Set<number>();
   const have = {
     has: (index: number) => !gone.has(index),
@@ -92,7 +92,7 @@ Deno.test("SuperSeeding.turn() offers the next piece when one is there, and more
   slow.owned.add(slow.told[0]!);
   superSeeding.seen(slow, slow.told[0]!);
   superSeeding.offer(slow, 1);
-  superSeeding.offer(slow, 2); // once for all that came in a read
+  superSeeding.offer(slow, 2); // once for all messages of a read
   assertEquals([slow.told.length, fast.told.length], [3, 32]);
 });
 

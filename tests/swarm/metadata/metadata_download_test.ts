@@ -41,7 +41,7 @@ function payload(size: number): Uint8Array<ArrayBuffer> {
   return made;
 }
 
-/** The same with a wrong byte in a part. */
+/** Returns a copy with a wrong byte in a part. */
 function spoilt(info: Uint8Array<ArrayBuffer>, part = 0): Uint8Array<ArrayBuffer> {
   const wrong = info.slice();
   wrong[part * METADATA_PART] = wrong[part * METADATA_PART]! ^ 1;
@@ -65,35 +65,41 @@ function downloadOf<P extends { readonly address: { readonly host: string; reado
 
 // A whole search, in virtual time.
 
-/** What a peer does when it is asked: milliseconds until it sends a part, or one of the words; `null` for nothing. */
+/**
+ * A peer's reaction to a request: milliseconds until the peer sends the part, or a kind of failure; `null` for silence.
+ */
 type Answer = (part: number, now: number) => number | "reject" | "die" | "other part" | "wrong size" | null;
 
-/** A peer of a {@linkcode Drama}. */
+/** A peer of {@linkcode play}. */
 interface Actor {
   readonly host: string;
   readonly port?: number;
-  /** When it comes, in milliseconds; 0 when absent. */
+  /** Time of joining in milliseconds; 0 when absent. */
   readonly joins?: number;
-  /** What it has; the right thing when absent. */
+  /** Metadata that the peer has; the right metadata when absent. */
   readonly info?: Uint8Array<ArrayBuffer>;
-  /** What it claims; the size of what it has when absent. */
+  /** Size that the peer claims; the size of its metadata when absent. */
   readonly size?: number;
   readonly answer: Answer;
-  /** Milliseconds after which it comes back when it left. */
+  /** Milliseconds after which a peer that left returns. */
   readonly returns?: number;
 }
 
 interface Player {
   readonly actor: Actor;
   readonly address: { readonly host: string; readonly port: number };
-  /** When its line is free for the next answer. */
+  /** Time at which the peer can send its next answer. */
   free: number;
 }
 
 const quick: Answer = () => 50;
 const silent: Answer = () => null;
 
-/** Plays it: everybody's answers are sent one after the other. @returns when the metadata is there, in milliseconds. */
+/**
+ * Plays a search in which each peer sends its answers one after the other.
+ *
+ * @returns Milliseconds until the metadata is complete (-1 for never), banned peers and requests.
+ */
 function play(
   info: Uint8Array,
   actors: readonly Actor[],
@@ -176,7 +182,7 @@ function play(
   return { found, banned, asked };
 }
 
-/** Several alike, each at an address of its own. */
+/** Returns several equal peers, each with an address of its own. */
 function crowd(count: number, actor: Omit<Actor, "host">, name = "x"): Actor[] {
   return Array.from({ length: count }, (_, i) => ({ ...actor, host: `${name}${i}` }));
 }
@@ -190,7 +196,7 @@ const SCENES: readonly {
   readonly name: string;
   readonly info: Uint8Array<ArrayBuffer>;
   readonly actors: readonly Actor[];
-  /** Most milliseconds until it is there. */
+  /** The most milliseconds until the metadata is complete. */
   readonly within: number;
 }[] = [
   {
@@ -446,7 +452,7 @@ Deno.test("MetadataDownload asks the next one for what is late or turned down or
   const [slow, mean, gone, good] = ["a", "b", "c", "d"].map((host) => new Helper(host, info)) as Helper[];
   for (const helper of [slow, mean, gone, good]) download.offered(helper!, info.length, 0);
   assertEquals(download.ask(slow!, 0), [0]);
-  // Nobody has given anything so far: newcomers are tried, too, but not all at once.
+  // No peer has sent anything so far. New peers are tried, too, but not all at once.
   assertEquals(download.ask(mean!, 0), [0]);
   assertEquals(download.ask(gone!, 0), [0]);
   assertEquals(download.ask(good!, 0), []);
@@ -472,7 +478,7 @@ Deno.test("MetadataDownload doesn't hold late answers against anybody, but takes
   assertEquals(download.received(good, 0, good.part(0, now)).kind, "more");
   assertEquals(download.received(slow, 0, slow.part(0, now)).kind, "more");
   assertEquals(download.received(slow, 0, slow.part(0, now)).kind, "unwanted");
-  // One that names another size may still answer what it was asked before.
+  // A peer that now names another size may still answer earlier requests.
   download.offered(slow, 5, now);
   assertEquals(download.received(slow, 1, slow.part(1, now)).kind, "more");
   assertEquals(download.received(slow, 1, slow.part(1, now)).kind, "unwanted");
@@ -535,7 +541,7 @@ Deno.test("MetadataDownload keeps what came for a while when all are gone, but n
 
 // Memory.
 
-/** Lets a helper give parts as long as it is asked, but the last ones. */
+/** Lets a peer send every requested part except the last `keepBack` parts. */
 function fill(download: MetadataDownload<Helper>, helper: Helper, options: { now: number; keepBack?: number }): number {
   const { now, keepBack = 1 } = options;
   const count = Math.ceil(helper.info.length / METADATA_PART);
@@ -603,7 +609,7 @@ Deno.test("MetadataBudget lets the largest dictionary through while others fill 
     for (const one of all) {
       one.download.order(now);
       one.asked.push(...one.download.ask(one.helper, now));
-      // The liars are half as quick, and give nothing of the last quarter.
+      // The liars are half as fast, and send nothing of the last quarter.
       if (one !== honest && now % 200 === 0) continue;
       const part = one.asked.shift();
       if (part === undefined || (one !== honest && part >= 24)) continue;

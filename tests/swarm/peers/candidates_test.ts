@@ -3,7 +3,7 @@ import { MAX_CANDIDATES, MAX_PORTS_OF_THIS_MACHINE, MAX_PORTS_PER_HOST } from ".
 import { type Candidate, CandidateTable, type PeerSource } from "../../../src/swarm/peers/candidates.ts";
 import { seededRandom } from "../../support/random.ts";
 
-/** Address `n` of neighbourhood `net`. */
+/** Returns address `n` of network `net`. */
 const at = (net: number, n = 1, port = 6881) => ({ host: `${20 + (net >> 8)}.1.${net & 255}.${n}`, port });
 const countOf = (table: CandidateTable, source: PeerSource) =>
   [...table.values()].filter((candidate) => candidate.source === source).length;
@@ -78,7 +78,7 @@ Deno.test("CandidateTable remembers a few ports of one host, more of this machin
   const hosts = ["8.8.8.8", "10.0.0.1", "127.0.0.1", "2001:db8::1"] as const;
   for (let port = 7000; port < 8900; port++) {
     for (const host of hosts) table.name({ host, port }, "tracker");
-    table.name({ host: `2001:db8::${port}`, port }, "dht"); // of the same /64
+    table.name({ host: `2001:db8::${port}`, port }, "dht"); // all in the same /64
   }
   const counts = hosts.map((host) => [...table.values()].filter((one) => one.address.host === host).length);
   assertEquals(counts.slice(0, 3), [MAX_PORTS_PER_HOST, MAX_PORTS_PER_HOST, MAX_PORTS_OF_THIS_MACHINE]);

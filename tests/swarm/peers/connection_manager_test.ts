@@ -42,7 +42,7 @@ Deno.test("ConnectionManager.next() doesn't wait for dials that take long", () =
   assertEquals(dial(HALF_OPEN_MS), MAX_HALF_OPEN - 1);
   assertEquals(dial(HALF_OPEN_MS + 1), 1);
   assertEquals(dial(2 * HALF_OPEN_MS + 1), MAX_HALF_OPEN);
-  assertEquals(dial(3 * HALF_OPEN_MS + 1), 100 - 3 * MAX_HALF_OPEN); // there is no room for more
+  assertEquals(dial(3 * HALF_OPEN_MS + 1), 100 - 3 * MAX_HALF_OPEN); // the limit of connections
 });
 
 Deno.test("ConnectionManager.next() never gives an address twice", () => {
@@ -131,7 +131,7 @@ Deno.test("ConnectionManager keeps to four connections with one address, this ma
   const one = manager();
   one.add(Array.from({ length: 20 }, (_, port) => ({ host: "10.1.1.1", port: 7000 + port })));
   const first = one.next(0)!;
-  // Whoever named them may have made them up: one after the other.
+  // The source of the addresses may have made them up, so they are dialled one after the other.
   assertEquals(one.next(0), null);
   one.connected(first);
   for (let i = 0; i < 3; i++) one.connected(one.next(0)!);
@@ -174,7 +174,7 @@ Deno.test("ConnectionManager.disconnected() doesn't come back to a seed when we 
   assertEquals([one.next(1e12), one.isWaiting(1e12)], [null, false]);
   one.add([address(2)]);
   one.connected(one.next(0)!);
-  one.disconnected(address(2), { now: 0, lasted: 10, prospects: "poor" }); // we don't know, but it seems to
+  one.disconnected(address(2), { now: 0, lasted: 10, prospects: "poor" }); // probably a seed
   assertEquals([one.next(29 * 60_000), one.next(30 * 60_000)], [null, address(2)]);
 });
 
@@ -203,10 +203,10 @@ Deno.test("ConnectionManager.isWaiting() knows only of candidates that next() wo
   const one = manager();
   one.add(Array.from({ length: 6 }, (_, port) => ({ host: "10.1.1.1", port: 7000 + port })));
   for (let i = 0; i < 4; i++) one.connected(one.next(0)!);
-  assertEquals([one.isWaiting(0), one.next(0)], [false, null]); // too many to that address
+  assertEquals([one.isWaiting(0), one.next(0)], [false, null]); // too many connections to that address
   for (let i = 0; i < 3; i++) one.offended(address(1).host, 0);
   one.add([address(1)]);
-  assertEquals([one.isWaiting(0), one.next(0)], [false, null]); // shut out
+  assertEquals([one.isWaiting(0), one.next(0)], [false, null]); // the address is shut out
   assertEquals([one.isWaiting(SHUT_OUT_MS), one.next(SHUT_OUT_MS)], [true, address(1)]);
 });
 
@@ -272,7 +272,7 @@ Deno.test("ConnectionManager.next() gives who failed least, then who has the hig
   own = "98.76.54.32";
   const [first, second] = inOrder(own);
   assertEquals([one.next(0), one.next(0)], [first, second]);
-  // Another address, another order; and who failed comes last.
+  // With another address of ours the order differs, and addresses that failed come last.
   own = "123.213.32.10";
   for (const address of [first!, second!]) one.failed(address, 0);
   const rest = inOrder(own).filter((address) => address.host !== first!.host && address.host !== second!.host);
@@ -298,7 +298,7 @@ Deno.test("ConnectionManager.next() gives whom the best source named, as long as
   one.add([pex, user], "pex");
   one.add([dht], "dht");
   one.add([lsd], "lsd");
-  one.add([user], "user"); // named twice: the better source counts
+  one.add([user], "user"); // named by two sources: the better one counts
   one.add([user], "pex");
   one.introduced(come);
   one.connected(come, { incoming: true });
@@ -316,7 +316,7 @@ Deno.test("ConnectionManager.next() takes the lists that it was given by turns, 
   one.add(many(1500));
   const [first, second, third] = [address(2001), address(2002), address(1400)];
   one.add([first, second]);
-  one.add([third]); // which is far behind in the other list
+  one.add([third]); // far behind in the other list
   const dialled = [];
   for (let round = 0; round < 2; round++) {
     for (let next = one.next(round * HALF_OPEN_MS); next; next = one.next(round * HALF_OPEN_MS)) {
@@ -362,7 +362,7 @@ Deno.test("ConnectionManager.next() gives whom a look through all candidates wou
     n: fc.nat(39),
     source: fc.constantFrom(...sources),
   });
-  const where = (n: number) => ({ host: `10.0.0.${n >> 1}`, port: 6881 + (n & 1) }); // two of each address
+  const where = (n: number) => ({ host: `10.0.0.${n >> 1}`, port: 6881 + (n & 1) }); // two ports of each host
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120, size: "max" }), (steps) => {
       const one = new ConnectionManager({ maxPeers: 1000, random: () => 0.5 });
@@ -432,7 +432,7 @@ Deno.test("ConnectionManager.next() gives whom a look through all candidates wou
   );
 });
 
-/** What is known of a candidate. */
+/** What the model knows of a candidate. */
 interface Known {
   readonly address: PeerAddress;
   source: "user" | "tracker" | "dht" | "pex";

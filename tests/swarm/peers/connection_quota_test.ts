@@ -10,17 +10,17 @@ import {
 
 fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
-/** A torrent that dials whom it knows; what becomes of its dials the test decides. */
+/** A torrent that dials its known addresses. The test decides the outcome of each dial. */
 class Torrent implements ConnectionBorrower {
   readonly share;
   seeding: boolean;
-  /** Addresses that it knows and hasn't dialled. */
+  /** Addresses that the torrent knows and hasn't dialled. */
   known = 0;
-  /** The most connections and dials that it makes. */
+  /** The most connections and dials of the torrent. */
   most = Infinity;
-  /** Whether its connections are of use: then none is given up but by force. */
+  /** If `true`, the torrent's connections are useful, and are given up only under `forced` pressure. */
   useful = false;
-  /** Whether a connection that waits for its turn may go for the sake of others. */
+  /** If `true`, the torrent has no spare connection to give up. */
   quiet = true;
   fails = false;
   readonly dials: ConnectionSlot[] = [];
@@ -63,7 +63,7 @@ class Torrent implements ConnectionBorrower {
     return true;
   }
 
-  /** All dials that are under way lead to connections. */
+  /** Turns all dials under way into connections. */
   connect(now: number): void {
     for (const place of this.dials.splice(0)) {
       place.opened(now);
@@ -71,13 +71,13 @@ class Torrent implements ConnectionBorrower {
     }
   }
 
-  /** All dials that are under way come to nothing. */
+  /** Fails all dials under way. */
   fail(now: number): void {
     for (const place of this.dials.splice(0)) place.giveBack(now);
   }
 }
 
-/** Seconds go by in which dials succeed. */
+/** Plays seconds in which all dials succeed. */
 function play(seconds: number, torrents: readonly Torrent[], from = 0): number {
   let now = from;
   for (; now < from + seconds * 1000; now += 500) {
@@ -98,7 +98,8 @@ Deno.test("ConnectionQuota shares places out evenly, a seed counting a third, an
   play(30, [a, b, seed, small]);
   assertEquals(quota.used, 70);
   assertEquals(small.used, 3);
-  // 67 for a, b and the seed, whose parts are as 3, 3 and 1: 29, 29 and 9. None is moved for a difference of a quarter.
+  // 67 places for a, b and the seed, whose shares are as 3 to 3 to 1: 29, 29 and 9. No place is moved for a difference
+  // of less than a quarter.
   const parts = [a.used, b.used, 3 * seed.used];
   assert(Math.max(...parts) <= 1.25 * Math.min(...parts) + 3, `${parts}`);
 });
@@ -116,7 +117,7 @@ Deno.test("ConnectionQuota gives a torrent that comes late its share, from those
   const dialled = a.known + b.known + late.known;
   play(60, [a, b, late], now);
   assertEquals([a.used, b.used, late.used], before);
-  assertEquals(a.known + b.known + late.known, dialled); // nothing goes to and fro
+  assertEquals(a.known + b.known + late.known, dialled); // no place moves to and fro
 });
 
 Deno.test("ConnectionQuota takes nothing that is of use, but from who has plenty for who has nothing, and not often", () => {
@@ -152,9 +153,9 @@ Deno.test("ConnectionQuota takes a connection that was made to us if somebody wi
   assert(b.share.mayAccept(0));
   for (let i = 0; i < 4; i++) b.open.push(b.share.accept(0)!);
   assertEquals([a.used, b.used, quota.used], [6, 4, 10]);
-  // One more would be more than the other has to give.
+  // One more connection would exceed what the other torrent has to give.
   assertEquals([b.share.mayAccept(1e6), b.share.accept(1e6)], [false, null]);
-  b.quiet = false; // one of its own may go now
+  b.quiet = false; // b has a spare connection now
   assert(b.share.mayAccept(1e6));
   b.open.push(b.share.accept(1e6)!);
   assertEquals([a.used, b.used], [6, 4]);
@@ -181,7 +182,7 @@ Deno.test("ConnectionQuota lets torrents dial by turns: one with a long list of 
   const good = new Torrent(quota, { known: 20 });
   good.share.wants(0);
   assertEquals(good.used, 0);
-  good.share.wants(HALF_OPEN_MS); // more may be made, since most of those seem to be dead
+  good.share.wants(HALF_OPEN_MS); // more dials are allowed, since most of the first seem to be dead
   assert(good.used === 20, `${good.used} of 20`);
   assertEquals(quota.dialling, 2 * MAX_HALF_OPEN_IN_ALL);
   for (const torrent of dead) assert(torrent.used >= 26, `${torrent.used}`);
@@ -197,7 +198,7 @@ Deno.test("ConnectionQuota begins no more dials than a router can bear, however 
     assert(begun <= MAX_HALF_OPEN_IN_ALL * (1 + Math.floor(now / HALF_OPEN_MS)), `${begun} at ${now}`);
   }
   assertEquals(begun, 10 * MAX_HALF_OPEN_IN_ALL);
-  assertEquals(new Set(torrents.slice(1).map(({ used }) => used)), new Set([1, 2])); // each in its turn
+  assertEquals(new Set(torrents.slice(1).map(({ used }) => used)), new Set([1, 2])); // each torrent in its turn
 });
 
 Deno.test("ConnectionQuota.setLimit() ends what is too many at once, and lets those who wait have more", () => {
@@ -217,9 +218,9 @@ Deno.test("ConnectionQuota makes do with fewer when the system has no room for m
   const torrent = new Torrent(quota, { known: 1e5 });
   let now = play(20, [torrent]);
   assertEquals(quota.used, 400);
-  for (let i = 0; i < 30; i++) quota.shortage(now); // all dials and files fail at the same moment
+  for (let i = 0; i < 30; i++) quota.shortage(now); // many dials and files fail at the same moment
   assertEquals(quota.used, 350);
-  // Those that are closed need a moment until their descriptors are free.
+  // Descriptors of closed connections take a moment until they are free.
   torrent.open.pop()!.giveBack(now);
   assertEquals(quota.used, 349);
   now = play(55, [torrent], now);
@@ -250,7 +251,7 @@ Deno.test("ConnectionQuota doesn't count dials that failed for lack of room amon
     place.giveBack(1);
   }
   torrent.dials.length = 0;
-  assertEquals(quota.used, 70); // of the 80 that there was room for
+  assertEquals(quota.used, 70); // there was room for 80
 });
 
 Deno.test("ConnectionQuota keeps a place for nobody who failed while it was dialling", () => {
@@ -321,8 +322,8 @@ Deno.test("ConnectionQuota is never above its limit, loses no place, and lets no
         assert(quota.used <= quota.limit || quota.used <= before, `${quota.used} of ${quota.limit} after ${does}`);
       };
       for (const one of steps) run(one);
-      // Everybody who wants some has its part in the end, whatever it was before.
-      now += 2 * 60 * 60_000; // shortages are over
+      // In the end every torrent that wants connections has its share, whatever happened before.
+      now += 2 * 60 * 60_000; // all shortages are over
       quota.setLimit(24, now);
       for (const torrent of torrents) Object.assign(torrent, { known: 1e4, useful: false, seeding: false });
       now = play(120, torrents, now);

@@ -70,7 +70,7 @@ Deno.test("IncomingLimits.accepted() lets no backlog of time turn into a backlog
   const limits = new IncomingLimits();
   limits.accepted(0);
   let count = 0;
-  while (limits.accepted(60_000) === 0) count++; // whoever slept for a minute
+  while (limits.accepted(60_000) === 0) count++; // after a minute of sleep
   assertEquals(count, ACCEPT_BURST);
 });
 

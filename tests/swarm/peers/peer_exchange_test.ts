@@ -8,7 +8,7 @@ import { PeerExchange } from "../../../src/swarm/peers/peer_exchange.ts";
 
 const MINUTE = 60_000;
 
-/** As much of a peer as an exchange sees. */
+/** The part of a peer that the exchange uses. */
 class Partner {
   readonly address: PeerAddress;
   incoming = false;
@@ -61,7 +61,7 @@ Deno.test("PeerExchange.tick() tells each of the others, and of changes once a m
   one.tick(MINUTE, peers(a, c));
   assertEquals(a.heard[1], { added: ["[2001:db8::3]:6881"], dropped: ["1.0.0.2:6881"] });
   one.tick(2 * MINUTE, peers(a, c));
-  assertEquals(a.heard.length, 2); // nothing new
+  assertEquals(a.heard.length, 2); // no changes, no message
 });
 
 Deno.test("PeerExchange.tick() passes over who doesn't speak it, and names nobody whose port isn't known", () => {

@@ -5,7 +5,7 @@ import { PeerListener } from "../../../src/swarm/peers/peer_listener.ts";
 import { DESCRIPTORS_AGAIN, OUT_OF_DESCRIPTORS } from "../../../src/platform/descriptors.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
-/** A connection that says nothing and remembers that it was closed. */
+/** A silent connection that remembers whether it was closed. */
 class Silent implements Connection {
   readonly remote: { readonly host: string; readonly port: number };
   readonly local = { host: "10.0.0.2", port: 2 };
@@ -28,7 +28,7 @@ class Silent implements Connection {
   }
 }
 
-/** A listener whose answers the test gives. */
+/** A listener whose connections come from the test. */
 class Scripted implements Listener {
   readonly address = { host: "10.0.0.2", port: 2 };
   accepts = 0;
@@ -142,7 +142,8 @@ Deno.test("PeerListener turns who connects too often away unheard", async () => 
     await settle();
     clock.advance(10);
   }
-  // The allowance, and what came back to it meanwhile; sixteen of one address may wait at the same time.
+  // The burst, and the allowance that came back meanwhile. Sixteen connections of one address may wait at the same
+  // time.
   assertEquals(all.filter((one) => !one.closed).length, 16);
   assertEquals(all.slice(103).every((one) => one.closed), true);
   assertEquals(told, ["10.0.0.1 too many connections wait for their handshake"]);

@@ -25,7 +25,7 @@ const INFO_HASH = new InfoHash(new Uint8Array(20));
 const MAX_PEERS = 10;
 const UNKNOWN = 99;
 
-/** A connection whose other end the test plays; what we send is taken, or not. */
+/** A connection whose remote end the test plays; the test decides whether writes are taken. */
 class Wire implements Connection {
   readonly remote: { readonly host: string; readonly port: number };
   readonly local = { host: "10.9.9.9", port: 6881 };
@@ -49,7 +49,7 @@ class Wire implements Connection {
     this.closed = true;
     this.#waiting?.(null);
   }
-  /** The other end says something that fits into one read. */
+  /** The remote end sends bytes that fit into one read. */
   async say(...parts: Bytes[]): Promise<void> {
     const bytes = concatBytes(parts);
     this.#into.set(bytes);
@@ -116,7 +116,7 @@ Deno.test("PeerSet counts the minute of each message anew", async () => {
   for (let i = 0; i < 5; i++) {
     clock.advance(MESSAGE_MS - 1000);
     peers.tick(clock.now());
-    await wire.say(one.subarray(6), half); // the end of one, and the beginning of the next
+    await wire.say(one.subarray(6), half); // the end of a message, and the beginning of the next
   }
   assertEquals(wire.closed, false);
 });
@@ -199,7 +199,7 @@ Deno.test("PeerSet lets nobody keep others out with connections that say nothing
   const { clock, peers, come } = make();
   for (let i = 0; i < MAX_PEERS; i++) come(`10.0.0.${i}`);
   let attackers = 0;
-  /** Attackers, ten a second, and somebody else once a second until it is let in. */
+  /** Ten connections of attackers per second, and one of another peer once a second until that peer is accepted. */
   const rush = (milliseconds: number, other?: string) => {
     for (const end = clock.now() + milliseconds; clock.now() < end; clock.advance(100)) {
       if (other && attackers % 10 === 0 && peers.refuses(other) === null) return come(other);
@@ -257,7 +257,8 @@ Deno.test("PeerSet forgets a crowd that is gone, and closes nothing because of i
   }
   clock.advance(1);
   peers.tick(clock.now());
-  assertEquals(all.filter((wire) => wire.closed).length, 1); // not for the crowd, but because it was mute for long
+  // For its long silence, not because of the crowd.
+  assertEquals(all.filter((wire) => wire.closed).length, 1);
 });
 
 Deno.test("PeerSet counts who comes once, and not again after its handshake", () => {
@@ -270,8 +271,8 @@ Deno.test("PeerSet counts who comes once, and not again after its handshake", ()
     assertEquals(peers.refuses(`10.1.0.${i}`), null);
     come(`10.1.0.${i}`);
   }
-  assertEquals(peers.refuses("10.2.0.1"), "there is no room for more connections"); // no crowd yet
-  assertEquals(peers.refuses("10.2.0.2"), null); // but now
+  assertEquals(peers.refuses("10.2.0.1"), "there is no room for more connections"); // not a crowd yet
+  assertEquals(peers.refuses("10.2.0.2"), null); // a crowd now
 });
 
 Deno.test("PeerSet sends away who talks too much, and holds it against nobody", async () => {

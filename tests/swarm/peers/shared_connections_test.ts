@@ -19,7 +19,7 @@ const OURS = utf8("-SH0100-ourselves...");
 const peerIdOf = (host: string) => utf8(`-XX0000-${host.padStart(12, "0")}`);
 const address = (n: number) => ({ host: `10.0.${n >> 8}.${n & 255}`, port: 6881 });
 
-/** A connection whose other end says what it is given, and nothing more. */
+/** A connection whose remote end sends the given bytes and nothing more. */
 class Line implements PeerStream {
   readonly local = { host: "10.9.9.9", port: 6881 };
   closed = false;
@@ -48,14 +48,14 @@ class Line implements PeerStream {
   }
 }
 
-/** A dial whose end the test decides. */
+/** A dial whose outcome the test decides. */
 interface Pending {
   readonly address: PeerAddress;
   readonly succeed: (peerId?: Bytes) => Line;
   readonly fail: (why?: Error) => void;
 }
 
-/** Torrents that share a quota. */
+/** Returns torrents that share a quota. */
 function make(options: { readonly torrents: number; readonly limit: number; readonly maxPeers?: number }) {
   const clock = new VirtualClock({ now: 1e6 });
   const quota = new ConnectionQuota(options.limit);
@@ -120,7 +120,7 @@ function make(options: { readonly torrents: number; readonly limit: number; read
   return { clock, quota, torrents };
 }
 
-/** Whom a torrent is dialling. */
+/** Returns the hosts that a torrent is dialling. */
 const dialled = (pending: Iterable<Pending>) => Array.from(pending, ({ address }) => address.host);
 
 Deno.test("PeerSet gives the place of a dial that nobody answers to another torrent, and one that is of no use just now", async () => {
@@ -143,7 +143,7 @@ Deno.test("PeerSet gives the place of a dial that nobody answers to another torr
   b!.peers.tick(clock.now());
   assertEquals([a!.peers.size, b!.peers.size, b!.pending.size], [7, 2, 1]);
   assertEquals(a!.said("disconnected"), ["another torrent needs its place more"]);
-  b!.peers.tick(clock.now()); // not one after the other at once
+  b!.peers.tick(clock.now()); // no second connection is taken over at once
   assertEquals([a!.peers.size, quota.used], [7, 10]);
 });
 
@@ -153,10 +153,10 @@ Deno.test("PeerSet takes who comes although all places of the session are taken 
   await settle();
   const full = "there is no room for more connections";
   assertEquals(a!.peers.refuses("10.2.0.1"), full);
-  assertEquals(b!.peers.refuses("10.2.0.1"), null); // it has nobody
+  assertEquals(b!.peers.refuses("10.2.0.1"), null); // b has no connections
   b!.come("10.2.0.1");
   assertEquals([a!.peers.size, b!.peers.size], [9, 1]);
-  assertEquals(b!.peers.refuses("10.2.0.2"), full); // all others are of use as far as is known
+  assertEquals(b!.peers.refuses("10.2.0.2"), full); // all other connections may still be useful
   const late = b!.come("10.2.0.2");
   assertEquals([late.closed, b!.said("refused")], [true, [full]]);
   clock.advance(NOT_INTERESTED_MS + 1);
@@ -200,7 +200,8 @@ Deno.test("PeerSet.shut() leaves everybody with the reason, lets nobody in, and 
   assertEquals([pending.size, quota.used], [0, 0]);
   peers.open();
   peers.open();
-  assertEquals([pending.size, quota.used, peers.refuses("10.5.0.2")], [7, 7, null]); // the one that was being dialled, too
+  // Including the dial that was under way.
+  assertEquals([pending.size, quota.used, peers.refuses("10.5.0.2")], [7, 7, null]);
   assertEquals(dialled(pending).slice(0, 2).toSorted(), were.toSorted());
 });
 
@@ -238,7 +239,7 @@ Deno.test("PeerSet.open() dials an address again whose dial was given up, whatev
   const { peers, manager, pending } = torrent!;
   peers.add([address(1)]);
   peers.shut("the torrent is paused");
-  peers.open(); // before the first dial has noticed
+  peers.open(); // before the first dial has been given up
   assertEquals([pending.size, manager.room], [1, 9]);
   await settle();
   assertEquals([pending.size, manager.room, quota.used], [1, 9, 1]);

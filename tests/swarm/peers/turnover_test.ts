@@ -4,7 +4,7 @@ import { pickForTurnover, type TurnoverPeer } from "../../../src/swarm/peers/tur
 
 const NOW = 1_000_000;
 
-/** A peer from `10.0.0.n`, whose rank is its port. */
+/** Returns a peer from `10.0.0.n`, whose rank is its port. */
 function peer(n: number, options: Partial<TurnoverPeer> & { readonly silent: number; readonly rank?: number }) {
   const { silent, rank = 0, ...rest } = options;
   const host = `10.0.0.${n}`;

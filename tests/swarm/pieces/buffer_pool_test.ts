@@ -6,12 +6,12 @@ import { settle } from "../../support/virtual_clock.ts";
 const BLOCK = 16384;
 const MIB = 1024 * 1024;
 
-/** A budget for pieces alone. */
+/** Returns a budget for pieces only. */
 function forPieces(bytes: number): MemoryBudget {
   return new MemoryBudget(bytes, { reading: 0 });
 }
 
-/** Fills an extent and copies from it. */
+/** Returns a filled extent of the read cache. */
 function extent(budget: MemoryBudget, length: number): Extent & { readonly gone: () => boolean } {
   let dropped = false;
   const made = {

@@ -16,10 +16,10 @@ import type { Digest } from "../../../src/platform/platform.ts";
 export const BLOCK = 16384;
 export const BLOCKS = 4;
 export const PIECE = BLOCKS * BLOCK;
-/** A piece of some other time. */
+/** Index that stands for a piece of an earlier time. */
 const NOWHERE = -1;
 
-/** The first bytes stand in for a digest: wrong data is data that begins with something else. */
+/** Takes the first bytes of the data as its digest: wrong data begins with other bytes. */
 function markOf(): Digest {
   let mark: Bytes | null = null;
   return { update: (bytes) => mark ??= bytes.slice(0, 4), digest: () => mark! };
@@ -38,7 +38,7 @@ export class Lab {
   hasPlace = (_index: number): boolean => true;
 
   readonly budget: MemoryBudget;
-  /** Where pieces go that are taken to disk in parts. */
+  /** Disk for pieces that are written in parts. */
   readonly store: PartStore;
 
   constructor(
@@ -63,7 +63,7 @@ export class Lab {
       hasPlace: (index) => this.hasPlace(index),
       pieceDone: (index) => {
         this.log.push(`done ${index}`);
-        for (const peer of this.peers) { // as the torrent does
+        for (const peer of this.peers) { // as Torrent does
           if (peer.pieces.has(index) && --peer.wanted === 0) peer.setInterested(false);
         }
       },
@@ -85,7 +85,7 @@ export class Lab {
     if (options.sequential) this.download.setSequential(true);
   }
 
-  /** A peer that has some pieces (all when none are named), doesn't choke us, and is known to send what is right. */
+  /** Returns a peer with some pieces (all when absent) that doesn't choke us and is known to send right data. */
   peer(
     options: { pieces?: number[]; fast?: boolean; choking?: boolean; slow?: boolean; unknown?: boolean } = {},
   ): Peer {
@@ -120,28 +120,28 @@ export class Lab {
     this.peers.push(peer);
     download.peerPieces(peer);
     if (!options.unknown) {
-      peer.amInterested = false; // so that it isn't asked yet
+      peer.amInterested = false; // no requests yet
       download.started.trust.passed(NOWHERE, new Set([peer.network]));
       peer.amInterested = true;
     }
     return peer;
   }
 
-  /** A peer answers one request: the first, or the one given. */
+  /** Answers one request of a peer: the first one, or the given one. */
   answer(peer: Peer, options: { index?: number; begin?: number; wrong?: boolean } = {}): void {
     const index = options.index ?? peer.requests.first.index;
     const begin = options.begin ?? peer.requests.first.begin;
     const data: Bytes = new Uint8Array(BLOCK);
     data.set(options.wrong ? [66, peer.number, 0, 0] : [index, 1, 1, 1]);
-    peer.lastReceived = this.clock.now(); // as the link notes it
+    peer.lastReceived = this.clock.now(); // as PeerLink does
     try {
       peer.onBlock(index, begin, data, 0, BLOCK);
     } catch (error) {
-      peer.output.close((error as WireError).why); // as the link does
+      peer.output.close((error as WireError).why); // as PeerLink does
     }
   }
 
-  /** The peer chokes or unchokes us. */
+  /** Lets the peer choke or unchoke us. */
   choke(peer: Peer, choking: boolean): void {
     peer.choking = choking;
     this.download.choked(peer);
@@ -153,14 +153,14 @@ export class Lab {
   }
 }
 
-/** The pieces that a peer was asked for, with how many blocks of each. */
+/** Returns the pieces requested from a peer, with the number of requested blocks of each. */
 export function asked(peer: Peer): Map<number, number> {
   const counts = new Map<number, number>();
   peer.requests.forEach((index) => counts.set(index, (counts.get(index) ?? 0) + 1));
   return counts;
 }
 
-/** Brings a new peer to sixteen requests at a time, as if it had answered quickly for a while. */
+/** Raises a new peer's queue to sixteen requests, as if the peer had answered quickly for a while. */
 function warmUp(peer: Peer, now: number): void {
   for (let time = now - 400; peer.requests.depth < 16; time += 10) {
     peer.requests.ask(0, 0, BLOCK, time);

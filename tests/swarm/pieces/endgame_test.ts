@@ -1,4 +1,4 @@
-/** When a block is asked for twice. */
+/** When a block is requested twice. */
 
 import { assert, assertEquals } from "@std/assert";
 import { settle } from "../../support/virtual_clock.ts";
@@ -9,7 +9,8 @@ Deno.test("PieceDownload asks a second peer of the same speed only for what it w
   const [first, second] = [lab.peer(), lab.peer()];
   lab.download.fill(first);
   lab.download.fill(second);
-  // The second would send the last two in half the time that the first needs for all four, and the others no sooner.
+  // The second peer would send the last two blocks in half the time that the first needs for all four, and the other
+  // blocks no sooner.
   assertEquals([first.requests.size, second.requests.size], [BLOCKS, 2]);
   lab.answerAll(second);
   lab.answerAll(first);
@@ -51,7 +52,7 @@ Deno.test("PieceDownload doesn't move a block to and fro between those who have 
 Deno.test("PieceDownload leaves blocks where they are when they are due soon", () => {
   const lab = new Lab(3);
   const holder = lab.peer({ pieces: [0] });
-  // 8 KiB a second: two seconds a block, eight for the piece.
+  // 8 KiB per second: two seconds for a block, eight for the piece.
   for (let i = 0; i < 60; i++) {
     holder.down.add(4096);
     holder.down.tick(0.5);

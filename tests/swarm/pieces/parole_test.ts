@@ -1,11 +1,11 @@
-/** Who may send what, by what is known of it: pieces of one's own, parole, and the repair of what was wrong. */
+/** Limits on requests by the trust in a peer: exclusive pieces, parole, and the repair of wrong pieces. */
 
 import { assert, assertEquals } from "@std/assert";
 import { SourceTrust } from "../../../src/swarm/pieces/source_trust.ts";
 import { settle } from "../../support/virtual_clock.ts";
 import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
 
-/** Time passes, with a turn every half second. */
+/** Lets time pass, with a tick every half second. */
 function pass(lab: Lab, milliseconds: number): void {
   for (let left = milliseconds; left > 0; left -= 500) {
     lab.clock.advance(Math.min(500, left));
@@ -13,7 +13,9 @@ function pass(lab: Lab, milliseconds: number): void {
   }
 }
 
-/** The only piece of a download comes from two: a block that is wrong, and the rest, which is right, from somebody proven. */
+/**
+ * The only piece of a download comes from two peers: a wrong block from a liar, and the right rest from a proven peer.
+ */
 function spoilPiece(lab: Lab) {
   const liar = lab.peer({ unknown: true });
   lab.download.fill(liar);
@@ -76,7 +78,7 @@ Deno.test("PieceDownload counts a wrong piece that is fetched anew among the sta
   spoilPiece(lab);
   const { started } = lab.download;
   const seen = new Set<string>();
-  // Whatever else goes on may come between any two steps of the check.
+  // Other events may come between any two steps of the check.
   for (let turn = 0; turn < 40; turn++) {
     assertEquals(started.active.size + started.verifying, started.pool.lent, `turn ${turn}`);
     seen.add(`${started.active.size} started, ${started.verifying} checked`);
@@ -104,7 +106,7 @@ Deno.test("PieceDownload lets others repair a piece when all who are proven have
   await settle();
   assertEquals(lab.download.started.active.get(0)?.provenOnly, true);
   liar.closed = true;
-  const quiet = lab.peer(); // it owes a block that others were asked for since
+  const quiet = lab.peer(); // it owes a block that was withdrawn and requested from other peers
   quiet.requests.ask(0, BLOCK, BLOCK, lab.clock.now());
   quiet.requests.withdraw(0, BLOCK, BLOCK);
   const honest = lab.peer({ unknown: true });
@@ -126,7 +128,7 @@ Deno.test("PieceDownload fetches a piece whole, from one, when its repair fails,
   while (turncoat.requests.size > 0) lab.answer(turncoat, { wrong: true });
   await settle();
   assertEquals(asked(turncoat), new Map([[0, 1]]), "what came from the stranger");
-  turncoat.amInterested = stranger.amInterested = false; // nobody is asked for the moment
+  turncoat.amInterested = stranger.amInterested = false; // no requests for the moment
   lab.answerAll(turncoat);
   await settle();
   assertEquals(lab.log, ["failed 0 from 10.0.0.2+10.0.0.1", "failed 0 from 10.0.0.2", "10.0.0.2 lied about 0"]);
@@ -135,7 +137,7 @@ Deno.test("PieceDownload fetches a piece whole, from one, when its repair fails,
 
 Deno.test("PieceDownload lets nobody who isn't proven have a piece alone for more than 3 s", () => {
   const lab = new Lab(1);
-  lab.clock.advance(1_000); // after all that the peers have answered before
+  lab.clock.advance(1_000); // later than all answers of the peers so far
   const silent = lab.peer({ unknown: true });
   lab.download.fill(silent);
   assertEquals(silent.requests.size, BLOCKS);
@@ -162,7 +164,7 @@ Deno.test("PieceDownload gives a failed piece to a proven peer, whoever asks fir
   lab.answer(first, { wrong: true });
   pass(lab, 3_000);
   assert(second.requests.size > 0, "it joins in");
-  first.amInterested = second.amInterested = false; // nobody is asked for the moment
+  first.amInterested = second.amInterested = false; // no requests for the moment
   while (!lab.log.length) {
     lab.answer(second.requests.size > 0 ? second : first);
     await settle();
@@ -236,7 +238,7 @@ Deno.test("PieceDownload lets a newcomer go on alone after a moment when nobody 
   const newcomer = lab.peer({ unknown: true });
   lab.download.fill(newcomer);
   while (newcomer.requests.size > 0) lab.answer(newcomer);
-  proven.amInterested = false; // it is busy for the moment
+  proven.amInterested = false; // busy for the moment
   lab.download.fill(newcomer);
   assertEquals(newcomer.requests.size, 0);
   pass(lab, 2_000);

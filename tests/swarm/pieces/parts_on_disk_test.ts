@@ -15,7 +15,7 @@ import { settle } from "../../support/virtual_clock.ts";
 const BLOCK = 16384;
 const MIB = 1024 * 1024;
 
-/** Started pieces of a torrent that are too large to be held whole, and their disk. */
+/** Started pieces of a torrent that are too large to be held in memory as a whole, and the disk. */
 class PartsLab {
   readonly data: Bytes;
   readonly store: PartStore;
@@ -51,7 +51,7 @@ class PartsLab {
     });
   }
 
-  /** A block comes, if there is memory for it. */
+  /** Receives a block if there is memory for it. */
   bring(piece: PartialPiece, block: number, options: { sender?: number; wrong?: boolean } = {}): boolean {
     if (!piece.hold(block)) return false;
     const begin = block * BLOCK;
@@ -63,7 +63,7 @@ class PartsLab {
     return true;
   }
 
-  /** Asks for block after block and lets each come, until all is here. */
+  /** Requests and receives block after block until the piece is complete. */
   async bringRest(piece: PartialPiece, sender = 1): Promise<void> {
     while (!piece.complete) {
       const block = piece.takeFree();
@@ -72,7 +72,7 @@ class PartsLab {
     }
   }
 
-  /** Whether a piece is as it should be on disk. */
+  /** Asserts that the piece is right and claimed on disk. */
   assertDone(): void {
     assertEquals(this.store.claimed, [0]);
     assert(this.log.includes("done 0"), `${this.log}`);
@@ -224,7 +224,7 @@ Deno.test("20 torrents with pieces of 16 MiB share 48 MiB, all go on, and none h
   const labs = Array.from({ length: 20 }, () => new PartsLab({ memory, size: data.length, data }));
   const most = memory.limit + 20 * BLOCK;
   let highest = 0;
-  // All ask for as much as they get, before anything comes.
+  // Every torrent requests as many blocks as it may, before any block arrives.
   const pieces = labs.map(({ started }) => started.start(0, 0));
   const asked: number[][] = labs.map(() => []);
   const ask = (i: number) => {
@@ -234,7 +234,7 @@ Deno.test("20 torrents with pieces of 16 MiB share 48 MiB, all go on, and none h
   };
   labs.forEach((_, i) => ask(i));
   assert(asked.every((blocks) => blocks.length > 0), "everybody has some");
-  // What comes of the first is the others' until all have their share.
+  // Memory freed by the first torrents goes to the others until every torrent has its share.
   for (let turn = 0; turn < 40; turn++) {
     for (const [i, lab] of labs.entries()) {
       for (const block of asked[i]!.splice(0, 32)) assert(lab.bring(pieces[i]!, block));
@@ -246,7 +246,7 @@ Deno.test("20 torrents with pieces of 16 MiB share 48 MiB, all go on, and none h
   const received = pieces.map((piece) => piece.received);
   assert(Math.min(...received) > 0.5 * Math.max(...received), `${received}`);
   assertLessOrEqual(highest, most);
-  // To the end of two is enough, with the memory that the others have.
+  // Two of the torrents are completed while the others keep their memory.
   for (const [i, lab] of [...labs.entries()].slice(0, 2)) {
     while (asked[i]!.length > 0) assert(lab.bring(pieces[i]!, asked[i]!.shift()!));
     await lab.bringRest(pieces[i]!);

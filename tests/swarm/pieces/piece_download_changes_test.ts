@@ -1,4 +1,4 @@
-/** What is wanted, there, or first changes while the download runs. */
+/** Changes of the wanted, present or prioritised pieces while the download runs. */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Bitfield } from "../../../src/base/bitfield.ts";
@@ -126,7 +126,7 @@ Deno.test("PieceDownload gives up a piece that isn't wanted any more when nothin
 Deno.test("PieceDownload.setWanted() looks again for peers that had nothing that was wanted", () => {
   const lab = new Lab(PIECES, { wanted: [0] });
   const peer = lab.peer({ pieces: [7] });
-  peer.amInterested = true; // so that it is looked at
+  peer.amInterested = true; // so that fill() considers the peer
   lab.download.fill(peer);
   assertEquals(peer.requests.size, 0);
   lab.download.setWanted(bits(0, 7));
@@ -137,7 +137,7 @@ Deno.test("PieceDownload fetches a piece that failed, however many failed before
   const lab = new Lab(PIECES);
   for (let index = 0; index < 9; index++) {
     lab.download.setWanted(bits(index));
-    const [a, b] = [lab.peer(), lab.peer()]; // two who are known to be right, each time
+    const [a, b] = [lab.peer(), lab.peer()]; // two proven peers, each time
     lab.download.fill(a);
     lab.answer(a, { index, begin: 0, wrong: true });
     lab.choke(a, true);
@@ -293,7 +293,7 @@ Deno.test("PieceDownload tells peers what it has lost or found, and turns down w
   peer.setInterested(false);
   peer.writer.take();
   lab.download.lost([1]);
-  // Some leave whoever wants nothing as soon as he has nothing for them, too.
+  // Some clients disconnect from an uninterested peer as soon as that peer has nothing for them, either.
   const lost = [...frame(MessageId.extended, 5, 0), ...frame(MessageId.extended, 7, 0, 0, 0, 1)];
   const reject = [...frame(MessageId.reject, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0x40, 0)];
   assertEquals([[...peer.writer.take()], peer.uploads.size], [[...lost, ...reject], 1]);
@@ -340,7 +340,7 @@ Deno.test("PieceDownload asks others for what a peer has lost (BEP 54)", () => {
     lab.download.parsed(loser);
     assertEquals(asked(other).get(0), BLOCKS);
     assertEquals(loser.requests.size, 16, "it gets something else to do");
-    // It has it again, and leaves.
+    // The peer has the piece again, and leaves.
     loser.pieces.set(0);
     lab.download.peerHas(loser, 0);
     assertEquals([lab.download.availability(0), lab.download.availability(5), loser.wanted], [2, 1, PIECES]);

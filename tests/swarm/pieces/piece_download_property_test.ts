@@ -1,4 +1,4 @@
-/** Whatever changes while a download runs, and whenever: nothing is lost track of, and all comes to its end. */
+/** Random changes while a download runs: no piece, block or buffer is lost track of, and the download completes. */
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -17,17 +17,17 @@ const PIECES = 12;
 const BLOCKS = 3;
 const PIECE = BLOCKS * BLOCK;
 const MOST_PEERS = 8;
-/** Promise callbacks, one after the other, in which a check of a piece comes to its end. */
+/** Length of the chain of promise callbacks that checks a piece. */
 const TURNS = 40;
 
-/** The other end of a connection: what it was asked for, as it understands what it was told. */
+/** The remote end of a connection, with the requests that it has understood. */
 interface Remote {
   readonly peer: Peer;
   readonly asked: Set<string>;
-  /** Requests that were cancelled and may have been answered before. */
+  /** Cancelled requests that the peer may have answered before the cancel arrived. */
   readonly crossing: string[];
   interested: boolean;
-  /** Whether it had everything and lost some of it. */
+  /** If `true`, the peer had every piece and lost some of them. */
   reneged: boolean;
 }
 
@@ -53,9 +53,9 @@ class World {
   readonly runs: WebPicker;
   readonly claimed: WebRun[] = [];
   wanted = bitsOf(-1);
-  /** Writes that go on. */
+  /** Writes under way. */
   #writes: PromiseWithResolvers<void>[] = [];
-  /** Blocks that were asked for twice without need. */
+  /** Blocks requested twice without need. */
   readonly #twice: string[] = [];
 
   constructor(budget: number) {
@@ -94,7 +94,7 @@ class World {
     this.download.parsed(peer);
   }
 
-  /** What somebody else was asked for is asked for again at the end only, or when somebody waits for it. */
+  /** Records blocks requested from a second peer, unless it is the endgame or a reader waits. */
   #watch(peer: Peer): void {
     const request = peer.request.bind(peer);
     peer.request = (index, begin, length, now) => {
@@ -108,7 +108,7 @@ class World {
     };
   }
 
-  /** A peer answers some of its requests; the first answer may be wrong. */
+  /** Lets a peer answer some of its requests. The first answer may be wrong. */
   blocks(at: number, options: { which: number; count: number; wrong: boolean }): void {
     const remote = this.#busy(at);
     for (let left = options.count; remote && left > 0 && remote.asked.size > 0; left--) {
@@ -119,13 +119,13 @@ class World {
     }
   }
 
-  /** One that was taken back was on its way. */
+  /** Delivers a block whose request was cancelled too late. */
   crossed(at: number): void {
     const remotes = this.open.filter(({ crossing }) => crossing.length > 0);
     const remote = remotes[at % remotes.length];
     if (!remote) return;
     const key = remote.crossing.shift()!;
-    // Asked for again, it is taken for the answer to that, which comes later.
+    // If the block was requested again, it is taken for the answer to that request; the real answer follows later.
     if (remote.asked.delete(key)) remote.crossing.push(key);
     this.#send(remote, key, false);
   }
@@ -215,7 +215,7 @@ class World {
     if (run) this.runs.release(run);
   }
 
-  /** The disk has written one piece, or fails to. */
+  /** Completes or fails the write of one piece. */
   written(fails: boolean): Promise<void> {
     const write = this.#writes.shift();
     if (fails) write?.reject(new Error("the disk is full"));
@@ -223,7 +223,7 @@ class World {
     return this.settle();
   }
 
-  /** Checks come to their end; writes don't. Whatever comes between the steps of one finds everything in order. */
+  /** Lets checks of pieces finish, but not writes. Everything must be in order between any two steps. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < TURNS; turn++) {
       this.#checkPieces();
@@ -257,14 +257,14 @@ class World {
         peer.onBlockSignal(MessageId.reject, index, begin, BLOCK);
       } catch (error) {
         if (!(error instanceof ShoalError)) throw error;
-        return this.#close(remote); // as the link does
+        return this.#close(remote); // as PeerLink does
       }
-      // Asked for again, it takes the reject for the answer to that.
+      // If the block was requested again, the reject is taken for the answer to that request.
       if (asked.delete(key) && !peer.choking) crossing.push(key);
     }
   }
 
-  /** Every peer hears what it was told, and answers at once where it has to. */
+  /** Lets every peer read what was sent to it, and answer at once where it must. */
   #listen(): void {
     for (let again = true; again;) {
       again = false;
@@ -279,7 +279,11 @@ class World {
     }
   }
 
-  /** @returns What was cancelled. */
+  /**
+   * Reads the messages to a peer.
+   *
+   * @returns Cancelled requests.
+   */
   #hear(remote: Remote): string[] {
     const bytes = remote.peer.writer.take();
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -319,7 +323,7 @@ class World {
     this.#checkRequests();
   }
 
-  /** Each piece is in one place, and each of those that are under way has its memory. */
+  /** Asserts that each piece is in exactly one state, and that each piece under way has its memory. */
   #checkPieces(): void {
     const { started, have } = this.download;
     const { active, picker, reserved, missing } = started;
@@ -384,7 +388,7 @@ class World {
     return !run.over && run.piece?.index === index && start + BLOCK > run.at && start < run.end;
   }
 
-  /** Whatever has happened: with one more who has everything, all that is wanted comes. */
+  /** Asserts that everything wanted is downloaded once one more peer has every piece, whatever happened before. */
   async finish(): Promise<void> {
     this.claimed.forEach((run) => this.runs.release(run));
     this.lab.write = () => Promise.resolve();
@@ -411,7 +415,7 @@ class World {
     assertEquals([this.download.started.pool.lent, this.lab.budget.used], [0, 0]);
   }
 
-  /** What was sent is no longer asked for. */
+  /** Removes the oldest request. */
   #drop({ asked }: Remote): void {
     asked.delete(asked.values().next().value!);
   }
@@ -420,7 +424,7 @@ class World {
 const mask = fc.nat((1 << PIECES) - 1);
 const at = fc.nat(7);
 
-/** What happens, with what decides who and what. */
+/** Kinds of steps, with the numbers that decide their details. */
 const step = fc.oneof(
   {
     weight: 16,

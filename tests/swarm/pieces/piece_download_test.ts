@@ -140,7 +140,7 @@ Deno.test("PieceDownload finds the liar among several senders by fetching the pi
   const lab = new Lab(1);
   const [liar, honest] = [lab.peer(), lab.peer()];
   lab.download.fill(liar);
-  // Two of four blocks come from each.
+  // Two of the four blocks come from each peer.
   liar.requests.rejected(0, 2 * BLOCK, BLOCK);
   liar.requests.rejected(0, 3 * BLOCK, BLOCK);
   lab.download.rejected(liar, 0, 2 * BLOCK);
@@ -149,7 +149,7 @@ Deno.test("PieceDownload finds the liar among several senders by fetching the pi
   while (liar.requests.size > 0) lab.answer(liar, { wrong: true });
   lab.answerAll(honest);
   await settle();
-  // Whoever has nothing to do is asked again: from now on the piece belongs to one of the two.
+  // An idle peer gets requests again: from now on the piece belongs to one of the two peers.
   assertEquals(lab.log, ["failed 0 from 10.0.0.1+10.0.0.2"]);
   const [owner, other] = liar.requests.size > 0 ? [liar, honest] : [honest, liar];
   assertEquals([owner.requests.size, other.requests.size], [BLOCKS, 0], "one peer has the whole piece");

@@ -4,7 +4,7 @@ import type { Peer } from "../../../src/peer/peer.ts";
 import { settle } from "../../support/virtual_clock.ts";
 import { asked, BLOCK, BLOCKS, Lab, PIECE } from "./download_lab.ts";
 
-/** Two peers have sent a piece together and it was wrong; now one of them has it alone. */
+/** Returns a lab in which two peers have sent a wrong piece together, and one of them now has the piece exclusively. */
 async function suspectPiece(options: { fast: boolean }): Promise<{ lab: Lab; owner: Peer; other: Peer }> {
   const lab = new Lab(1);
   const [first, second] = [lab.peer(options), lab.peer(options)];
@@ -21,7 +21,7 @@ async function suspectPiece(options: { fast: boolean }): Promise<{ lab: Lab; own
   return { lab, owner, other };
 }
 
-/** Rejects the first outstanding request of a peer that isn't the block which only it was asked for. */
+/** Rejects the last request of a peer, except the request for block 3, which only this peer has. */
 function takeLast(peer: Peer): number {
   let begin = 0;
   peer.requests.forEach((_, at) => begin = at === 3 * BLOCK ? begin : at);
@@ -71,12 +71,12 @@ Deno.test("PieceDownload takes no answer to an old request for a piece that anot
   const lab = new Lab(1);
   const [first, second] = [lab.peer({ fast: true, slow: true }), lab.peer({ fast: true })];
   lab.download.fill(first);
-  lab.download.fill(second); // the endgame: both are asked for everything
+  lab.download.fill(second); // the endgame: every block is requested from both peers
   for (let block = 0; block < BLOCKS; block++) {
     lab.answer(block < 2 ? first : second, { index: 0, begin: block * BLOCK, wrong: block === 0 });
   }
   await settle();
-  // Who was asked anew is the owner; the other only has requests left that were cancelled.
+  // The owner has new requests; the other peer only has cancelled ones.
   const [owner, other] = first.requests.size > second.requests.size ? [first, second] : [second, first];
   while (other.requests.size > 0) lab.answer(other, { wrong: true });
   lab.answerAll(owner);
@@ -143,7 +143,7 @@ Deno.test("PieceDownload finds out how many requests a peer holds that drops the
   let seen = new Set<string>();
   let answered = 0;
   for (let ms = 0; ms < 20_000; ms += 50) {
-    // What is new goes into its queue as far as there is room.
+    // New requests enter the peer's queue as far as there is room.
     const now = new Set<string>();
     peer.requests.forEach((index, begin, _, time) => {
       const key = `${index} ${begin} ${time}`;
@@ -175,7 +175,7 @@ Deno.test("PieceDownload doesn't take a slow line for a small queue", () => {
     const now = new Set<string>();
     peer.requests.forEach((index, begin) => {
       now.add(`${index} ${begin}`);
-      // Two seconds there and back, 20 KB a second.
+      // A round trip of two seconds, and 20 KB per second.
       if (!seen.has(`${index} ${begin}`)) line.push({ index, begin, due: free = Math.max(free, time + 2_000) + 820 });
     });
     seen = now;
@@ -241,7 +241,7 @@ Deno.test("PieceDownload asks others for what a peer rejects as soon as the read
   assertEquals([first.requests.size, second.requests.size], [BLOCKS, 0]);
   first.requests.rejected(0, 0, BLOCK);
   lab.download.rejected(first, 0, 0);
-  first.turnedDown = 100; // it is left alone for now
+  first.turnedDown = 100; // no requests for now
   lab.download.parsed(first);
   assertEquals([...asked(second)], [[0, 1]]);
 });

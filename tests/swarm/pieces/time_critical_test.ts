@@ -4,7 +4,7 @@ import { Readers, type Urgency } from "../../../src/swarm/pieces/time_critical.t
 import { settle } from "../../support/virtual_clock.ts";
 import { asked, BLOCKS, Lab } from "./download_lab.ts";
 
-/** Readers of a torrent that has these pieces. */
+/** Returns readers of a torrent that has these pieces. */
 function readersOf(have: Set<number>) {
   let last: Urgency | null = null;
   let changes = 0;
@@ -124,15 +124,15 @@ Deno.test("PieceDownload makes way for a piece that somebody waits for and nobod
   lab.download.fill(one);
   lab.download.fill(two);
   assertEquals([...asked(one).keys()], [0, 1, 2, 3]);
-  // What is only wanted soon waits its turn ...
+  // Pieces that are wanted soon, but not awaited, wait their turn.
   lab.download.prioritise(urgent([20, 21]));
   assertEquals([...asked(one).keys()], [0, 1, 2, 3]);
-  // ... what is waited for doesn't; what is urgent as well stays, and so does what others were asked for.
+  // An awaited piece displaces other requests, except urgent ones and those that another peer also has.
   const other = [...asked(two)];
   lab.download.prioritise(urgent([20, 21, 1], [20]));
   assertEquals([...asked(one).keys()].slice(0, 3), [1, 20, 21]);
   assertEquals([...asked(two)].slice(0, other.length), other);
-  // The next look changes nothing: everything of it was asked for.
+  // The next call changes nothing: every awaited block has been requested.
   const before = [...asked(one)];
   lab.download.prioritise(urgent([20, 21, 1], [20]));
   assertEquals([...asked(one)], before);
@@ -156,7 +156,7 @@ Deno.test("PieceDownload asks a fast peer for what a slow one was asked for, whe
   lab.download.fill(fast);
   assertEquals(asked(fast).get(5), BLOCKS);
   lab.answerAll(fast);
-  // It was taken back from the slow one, and nothing came twice.
+  // The piece was taken back from the slow peer, and no block came twice.
   assertEquals([asked(slow).get(5), lab.download.wasted], [undefined, 0]);
 });
 

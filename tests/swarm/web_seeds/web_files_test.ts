@@ -5,7 +5,7 @@ import { type Metainfo, parseMetainfo } from "../../../src/metainfo/mod.ts";
 import { FileParts, WebFiles } from "../../../src/swarm/web_seeds/web_files.ts";
 import { hashes, several, single } from "../../metainfo/support.ts";
 
-/** `file.bin` alone, or with others in `folder`. */
+// A torrent of one file, and a torrent of a folder.
 const SINGLE = parseMetainfo(single({ name: "a b\u00e9.bin" }));
 const FOLDER = parseMetainfo(several([{ path: ["x", "y&z?.txt"], length: 20_000 }, { path: ["100%"], length: 5 }]));
 

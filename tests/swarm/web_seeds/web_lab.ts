@@ -1,4 +1,4 @@
-/** Web seeds whose servers answer by a script, with a torrent of real hashes and without a disk. */
+/** Web seeds with scripted servers, a torrent with real hashes, and no disk. */
 
 import { Bitfield } from "../../../src/base/bitfield.ts";
 import { type Bytes, concatBytes, utf8 } from "../../../src/base/bytes.ts";
@@ -22,7 +22,7 @@ export const BLOCK = 16384;
 /** Two blocks. */
 export const PIECE = 2 * BLOCK;
 
-/** A file of the torrent; `pad` for padding. */
+/** A file of the torrent. */
 export interface LabFile {
   readonly name: string;
   readonly length: number;
@@ -30,17 +30,17 @@ export interface LabFile {
 }
 
 export interface WebLabOptions {
-  /** Bytes of the only file, or several files. */
+  /** Bytes of the only file, or a list of files. */
   readonly files?: number | readonly LabFile[];
   /** `url-list`. */
   readonly webSeeds?: readonly string[];
-  /** Bytes a second that may come; no limit when absent. */
+  /** Limit of the download rate in bytes per second; no limit when absent. */
   readonly maxDown?: number;
-  /** Whether that is the torrent's own limit rather than the session's. */
+  /** If `true`, the limit is the torrent's own instead of the session's. */
   readonly ownLimit?: boolean;
-  /** Pieces that fit into memory; 100 when absent. */
+  /** Number of pieces that fit into memory; 100 when absent. */
   readonly budget?: number;
-  /** What servers do; when absent they have what they should. */
+  /** Answer of a server to each request; the right file when absent. */
   readonly script?: (call: WebCall, lab: WebLab) => WebAnswer;
   /** Addresses by host; 203.0.113.1 for all when absent. */
   readonly resolve?: (host: string) => string[];
@@ -58,10 +58,10 @@ export class WebLab {
   readonly peers: Peer[] = [];
   readonly events: UnnamedEvent[] = [];
   readonly failed: string[] = [];
-  /** By piece: what was written. */
+  /** Written data by piece. */
   readonly written = new Map<number, Bytes>();
   readonly budget: MemoryBudget;
-  /** Where pieces go that are taken to disk in parts. */
+  /** Disk for pieces that are written in parts. */
   readonly store: PartStore;
   write = (): Promise<void> => Promise.resolve();
   #lastTick = 0;
@@ -83,7 +83,7 @@ export class WebLab {
       yieldToEventLoop: () => Promise.resolve(),
       http: { stream: this.web.stream },
       net: { resolve: (host: string) => Promise.resolve(options.resolve?.(host) ?? ["203.0.113.1"]) },
-      // What it doesn't use would be a lie here.
+      // Leaves out what WebSeeds doesn't use.
     } as unknown as ConstructorParameters<typeof WebSeeds>[0]["platform"];
     this.store = new PartStore((index) => pieceSize(meta, index));
     this.download = new PieceDownload({
@@ -126,7 +126,7 @@ export class WebLab {
     });
   }
 
-  /** Lets time pass, with the torrent's regular turns. */
+  /** Lets time pass, with the torrent's regular ticks. */
   async play(milliseconds: number): Promise<void> {
     for (let left = milliseconds; left > 0; left -= 500) {
       this.turn();
@@ -144,7 +144,7 @@ export class WebLab {
     this.#lastTick = now;
   }
 
-  /** Whether all has been written, and rightly. */
+  /** `true` if every piece has been written with the right data. */
   get complete(): boolean {
     const { pieceCount } = this.meta;
     const pieces = Array.from({ length: pieceCount }, (_, index) => this.written.get(index) ?? new Uint8Array());
@@ -152,7 +152,7 @@ export class WebLab {
     return all.length === this.data.length && all.every((byte, i) => byte === this.data[i]);
   }
 
-  /** What was told of web seeds, in a line each. */
+  /** Events of web seeds, one line each. */
   get told(): string[] {
     return this.events.map((event) => {
       if (event.event !== "peer") return event.event;
@@ -160,12 +160,12 @@ export class WebLab {
     });
   }
 
-  /** Bytes that were read from all servers. */
+  /** Bytes read from all servers. */
   get taken(): number {
     return this.web.calls.reduce((sum, call) => sum + call.taken, 0);
   }
 
-  /** What a file holds, by its path in a URL. */
+  /** Returns the contents of a file by its path in a URL. */
   fileOf(url: string): Bytes {
     const path = decodeURIComponent(new URL(url).pathname);
     const file = this.meta.files.find((other) => path.endsWith(`/${other.path.at(-1)}`));
@@ -173,7 +173,7 @@ export class WebLab {
     return this.data.slice(file.offset, file.offset + file.length);
   }
 
-  /** A peer that has some pieces (all when none are named) and doesn't choke us. */
+  /** Returns a peer with some pieces (all when absent) that doesn't choke us. */
   peer(pieces?: readonly number[]): Peer {
     const { download } = this;
     const host = idleHost({
@@ -197,7 +197,7 @@ export class WebLab {
     return peer;
   }
 
-  /** A peer answers its first request. */
+  /** Lets a peer answer its first request. */
   answer(peer: Peer): void {
     const { index, begin, length } = peer.requests.first;
     const at = index * PIECE + begin;
@@ -228,7 +228,7 @@ function makeMeta(files: number | readonly LabFile[], options: WebLabOptions): {
   return { meta: parseMetainfo(torrent), data };
 }
 
-/** Bytes that differ everywhere: megabytes of them, so that each takes no call. */
+/** Returns bytes that differ everywhere, without a function call for each byte, since there are megabytes of them. */
 function noise(length: number, seed: number): Bytes {
   const bytes: Bytes = new Uint8Array(length);
   for (let i = 0, state = seed; i < length; i++) {

@@ -3,7 +3,7 @@ import { Bitfield } from "../../../src/base/bitfield.ts";
 import { WebPicker, type WebSource } from "../../../src/swarm/web_seeds/web_picker.ts";
 import { BLOCK, PIECE, WebLab } from "./web_lab.ts";
 
-/** Runs of a lab in which no web seed works by itself. */
+/** Returns runs of a lab in which no web seed acts by itself. */
 function stage(pieces: number, options: { missing?: readonly number[]; budget?: number } = {}) {
   const lab = new WebLab({ webSeeds: [], files: pieces * PIECE, ...options });
   const { started } = lab.download;
@@ -27,7 +27,7 @@ function stage(pieces: number, options: { missing?: readonly number[]; budget?: 
   return { lab, runs, source, started };
 }
 
-/** Pieces of a run, as first and the one after the last. */
+/** Returns the first piece of a run and the piece after its last. */
 function span(run: { at: number; end: number } | null): [number, number] | null {
   return run && [run.at / PIECE, run.end / PIECE];
 }
@@ -43,7 +43,7 @@ Deno.test("WebPicker go on where the last one ended, while that is worth it", ()
   const { runs, source } = stage(20, { missing: [3, 4, 5, 6, 10, 11, 12, 13, 14, 15, 19] });
   assertEquals(span(runs.claim(source({ last: 4 * PIECE })))?.[0], 4);
   const elsewhere = stage(20, { missing: [3, 4, 5, 6, 10, 11, 12, 13, 14, 15, 19] });
-  const rate = PIECE; // ten pieces would be welcome
+  const rate = PIECE; // a run of ten pieces
   assertEquals(span(elsewhere.runs.claim(elsewhere.source({ last: 19 * PIECE, rate })))?.[0], 10);
 });
 
@@ -173,7 +173,7 @@ Deno.test("WebPicker end for what somebody waits for, and begin anew with it", (
   assertEquals([ahead.urge([25, 26], [25]), ahead.next()], [true, 25]);
   const elsewhere = begun();
   assertEquals([elsewhere.urge([3, 4], [3]), elsewhere.next()], [true, 3]);
-  // Wanted soon, but not waited for: begun with by whoever has time.
+  // Pieces that are wanted soon, but not awaited, don't end a run. The next free web seed begins with them.
   const soon = begun();
   assertEquals([soon.urge([3, 4], []), soon.next()], [false, 3]);
   const here = begun();

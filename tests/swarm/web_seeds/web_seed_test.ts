@@ -11,7 +11,7 @@ function isA(call: WebCall): boolean {
   return call.url.startsWith(A);
 }
 
-/** The right answer of a lab's server. */
+/** Returns the right answer of a lab's server. */
 function right(call: WebCall, lab: WebLab): WebAnswer {
   return serveRange(call, lab.fileOf(call.url));
 }
@@ -449,7 +449,7 @@ Deno.test("WebSeeds leave the last pieces to peers when they have gone quiet the
 for (const ownLimit of [false, true]) {
   Deno.test(`WebSeeds are read from no faster than the limit of ${ownLimit ? "the torrent" : "all"}, and not blamed for it`, async () => {
     const rate = 4096;
-    // Less than they have to bring a minute, if they were to blame.
+    // Less than the minimum that a web seed has to deliver per minute if it is to blame.
     const lab = new WebLab({
       files: 10 * PIECE,
       webSeeds: [A, B],

@@ -215,7 +215,7 @@ export const PROVEN_MS = 3_000;
 /** Failed pieces remembered for each source. Far fewer already keep it from sharing pieces with other sources. */
 export const MAX_FAILURES_REMEMBERED = 16;
 
-// Metadata from peers: see src/swarm/metadata/metadata_download.ts.
+// Metadata from peers: see src/swarm/metadata/metadata_scheduler.ts.
 
 /**
  * Bytes for the info dictionaries that all torrents of a session are fetching: half for one of the largest size, half

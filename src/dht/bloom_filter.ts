@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { Platform } from "../platform/platform.ts";
-import { FILTER_LENGTH } from "./krpc.ts";
+import { FILTER_LENGTH } from "./krpc_messages.ts";
 
 const BITS = FILTER_LENGTH * 8;
 

@@ -17,13 +17,13 @@ import {
   DHT_ANSWERS_PER_SECOND,
   MAX_DHT_REMEMBERED_HOSTS,
 } from "../base/defences.ts";
-import { HostRateLimits, RateLimit } from "../base/rate_limit.ts";
+import { HostRateLimits, RateLimit } from "../base/token_bucket.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
-import { DhtNode } from "./dht_node.ts";
+import { DhtNode } from "./own_node.ts";
 import { ErrorCode, KrpcError, SavedTableError } from "./errors.ts";
 import { factsOf } from "./hosts.ts";
-import { decodeMessage, encodeRefusal, looksLikeKrpc, type Message } from "./krpc.ts";
+import { decodeMessage, encodeRefusal, looksLikeKrpc, type Message } from "./krpc_messages.ts";
 import type { Announce, LookupReport } from "./lookup_run.ts";
 import { decodeSavedTable, encodeSavedTable, type SavedTable } from "./saved_table.ts";
 

@@ -10,9 +10,9 @@ import { MAX_DHT_PEERS } from "../base/defences.ts";
 import { BloomFilter } from "./bloom_filter.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf, type HostFacts, isPlausible } from "./hosts.ts";
-import type { Response } from "./krpc.ts";
-import { Lookup, type LookupNode, type ReportedNode } from "./lookup.ts";
-import type { Queries } from "./rpc.ts";
+import type { Response } from "./krpc_messages.ts";
+import { Lookup, type LookupNode, type ReportedNode } from "./lookup_state.ts";
+import type { Queries } from "./rpc_transactions.ts";
 
 /** What to announce to the nodes closest to an info-hash. */
 export interface Announce {

@@ -12,7 +12,7 @@
  */
 
 export { Dht, type DhtOptions, type DhtPlatform, type LookupOptions } from "./dht.ts";
-export { looksLikeKrpc } from "./krpc.ts";
+export { looksLikeKrpc } from "./krpc_messages.ts";
 export { LookupPace } from "./lookup_pace.ts";
 export type { Announce, LookupReport } from "./lookup_run.ts";
 export { MAX_SAVED_TABLE } from "./saved_table.ts";

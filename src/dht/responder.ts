@@ -11,7 +11,14 @@ import type { Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
 import { ErrorCode } from "./errors.ts";
 import { factsOf, type HostFacts } from "./hosts.ts";
-import { type Arguments, encodeRefusal, encodeResponse, FILTER_LENGTH, type Query, type Values } from "./krpc.ts";
+import {
+  type Arguments,
+  encodeRefusal,
+  encodeResponse,
+  FILTER_LENGTH,
+  type Query,
+  type Values,
+} from "./krpc_messages.ts";
 import { PeerStore } from "./peer_store.ts";
 import { K } from "./routing_table.ts";
 import { TokenKeeper } from "./tokens.ts";

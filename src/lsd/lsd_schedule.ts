@@ -7,7 +7,7 @@
 
 import type { InfoHash } from "../base/info_hash.ts";
 import { LSD_BURST, LSD_BURST_PER_HOST, LSD_PER_SECOND, MAX_REMEMBERED_HOSTS } from "../base/defences.ts";
-import { HostRateLimits, RateLimit } from "../base/rate_limit.ts";
+import { HostRateLimits, RateLimit } from "../base/token_bucket.ts";
 import { MAX_LSD_HASHES } from "./lsd_message.ts";
 
 /** Milliseconds between two announces of a torrent. */

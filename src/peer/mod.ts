@@ -16,7 +16,7 @@ export { handshakeIn, handshakeOut } from "./exchange_handshakes.ts";
 export { Peer, type PeerHost } from "./peer.ts";
 export type { PeerEvent } from "./peer_event.ts";
 export { PeerLink } from "./peer_link.ts";
-export { checkedRate, type Limited, type RateLimits, ratesOf, setRates } from "./rate_limits.ts";
+export { checkedRate, type Limited, type RateLimits, ratesOf, setRates } from "./rate_limit_settings.ts";
 export { ReadTurns } from "./read_turns.ts";
 export type { ReceivedBlock } from "./requests.ts";
 export { type Allowance, BandwidthLimiter, type BandwidthParties, type BandwidthParty } from "./bandwidth_limiter.ts";

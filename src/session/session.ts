@@ -35,7 +35,7 @@ import type { EncryptionMode } from "../transport/stream_encryption.ts";
 import { DHT_ROUTERS, DhtService } from "./dht_service.ts";
 import { ExternalAddress } from "./external_address.ts";
 import type { AddOptions, DiscoveryOptions, RateLimits, RemoveOptions, SessionOptions } from "./session_options.ts";
-import { findMetadata } from "./metadata_search.ts";
+import { findMetadata } from "./metadata_sources.ts";
 import { PeerSources } from "./peer_sources.ts";
 import { Reachability } from "./reachability.ts";
 import { SharedResources } from "./shared_resources.ts";

@@ -17,10 +17,10 @@ import { FileLocator } from "./locate_files.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import { compareFiles, isBlank, readRanges } from "./file_io.ts";
 import type { FileMap } from "./layout.ts";
-import { forEachLimited } from "./limited.ts";
+import { forEachLimited } from "./concurrency.ts";
 import { closingAfter, closingOnFailure } from "./handles.ts";
-import { makeEmptyFile, makeLinks } from "./links.ts";
-import { nameFiles } from "./names.ts";
+import { makeEmptyFile, makeLinks } from "./links_and_empty_files.ts";
+import { nameFiles } from "./file_names.ts";
 import { HandleBudget, OpenFiles } from "./open_files.ts";
 import type { FilePlace, FileRecord } from "./resume_state.ts";
 

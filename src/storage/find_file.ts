@@ -9,8 +9,8 @@ import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
 import { wordsFor } from "./folders.ts";
 import type { StorageFile } from "./layout.ts";
-import { checkLink } from "./links.ts";
-import type { FileNames } from "./names.ts";
+import { checkLink } from "./links_and_empty_files.ts";
+import type { FileNames } from "./file_names.ts";
 import type { FilePlace } from "./resume_state.ts";
 
 /** Status of a file on disk. */

@@ -9,7 +9,7 @@ import type { DiskFiles } from "./disk_files.ts";
 import { notOurs, pathConflict } from "./errors.ts";
 import { copyBytes } from "./file_io.ts";
 import { type FileMap, holdsData } from "./layout.ts";
-import { forEachLimited } from "./limited.ts";
+import { forEachLimited } from "./concurrency.ts";
 import { isKnown, isThere, judgeFiles, judgeUnwanted, planStart, type StartMode } from "./resume_plan.ts";
 import type { ResumeState } from "./resume_state.ts";
 

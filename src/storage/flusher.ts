@@ -8,7 +8,7 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { DiskFiles } from "./disk_files.ts";
 import type { StorageError } from "./errors.ts";
 import { type FileMap, holdsData } from "./layout.ts";
-import { forEachLimited } from "./limited.ts";
+import { forEachLimited } from "./concurrency.ts";
 
 /** Files that are synced at one time. A device handles several together faster than one by one. */
 const PARALLEL = 8;

@@ -6,7 +6,7 @@
 
 import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
-import type { FolderName } from "./names.ts";
+import type { FolderName } from "./file_names.ts";
 
 /** The download folder and the folders below it. */
 export class Folders {

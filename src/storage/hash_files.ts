@@ -13,7 +13,7 @@ import { changedMeanwhile } from "./errors.ts";
 import { readRanges } from "./file_io.ts";
 import type { ScannedFile } from "./file_scan.ts";
 import { FileMap, type StorageFile } from "./layout.ts";
-import { forEachLimited } from "./limited.ts";
+import { forEachLimited } from "./concurrency.ts";
 import { OpenFiles } from "./open_files.ts";
 
 /** Options for {@linkcode hashFiles}. */

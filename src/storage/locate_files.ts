@@ -8,8 +8,8 @@ import type { FileSystem } from "../platform/platform.ts";
 import { type DiskFile, findToRead, findToWrite, findWhole, type FoundFile } from "./find_file.ts";
 import type { Folders } from "./folders.ts";
 import type { FileMap, StorageFile } from "./layout.ts";
-import { forEachLimited } from "./limited.ts";
-import { type FileNames, type FolderName, nameElsewhere } from "./names.ts";
+import { forEachLimited } from "./concurrency.ts";
+import { type FileNames, type FolderName, nameElsewhere } from "./file_names.ts";
 
 /** Options for {@linkcode FileLocator}. */
 export interface FileLocatorOptions {

@@ -30,9 +30,9 @@ import { wholeTime } from "./find_file.ts";
 import { Folders, wordsFor } from "./folders.ts";
 import { closingAfter } from "./handles.ts";
 import type { FileMap } from "./layout.ts";
-import { forEachLimited } from "./limited.ts";
-import { checkLink, makeLinks } from "./links.ts";
-import { type FolderName, stagingName } from "./names.ts";
+import { forEachLimited } from "./concurrency.ts";
+import { checkLink, makeLinks } from "./links_and_empty_files.ts";
+import { type FolderName, stagingName } from "./file_names.ts";
 
 /** Options for {@linkcode Move}. */
 export interface MoveOptions {

@@ -10,7 +10,7 @@ import { cannotMove, leftBehind, type StorageError } from "./errors.ts";
 import type { SelectedFiles } from "./selected_files.ts";
 import { joinFolders } from "./resume_move.ts";
 import { Move } from "./move_files.ts";
-import { stagingName } from "./names.ts";
+import { stagingName } from "./file_names.ts";
 import type { ResumeKeeper } from "./resume_keeper.ts";
 import type { FileRecord, ResumeState } from "./resume_state.ts";
 import type { StorageOptions } from "./storage_options.ts";

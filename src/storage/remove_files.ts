@@ -7,10 +7,10 @@
 import type { InfoHash } from "../base/info_hash.ts";
 import type { FileSystem } from "../platform/platform.ts";
 import type { FileMap } from "./layout.ts";
-import { forEachLimited } from "./limited.ts";
-import { checkLink } from "./links.ts";
+import { forEachLimited } from "./concurrency.ts";
+import { checkLink } from "./links_and_empty_files.ts";
 import { foldersAt, removeEmptyFolders } from "./move_files.ts";
-import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } from "./names.ts";
+import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } from "./file_names.ts";
 import type { FileRecord } from "./resume_state.ts";
 
 /** Options for {@linkcode removeFiles}. */

@@ -11,9 +11,9 @@ import { copyFile } from "./copy_file.ts";
 import { compareFiles } from "./file_io.ts";
 import { type Folders } from "./folders.ts";
 import type { FileMap } from "./layout.ts";
-import { checkLink } from "./links.ts";
+import { checkLink } from "./links_and_empty_files.ts";
 import { foldersAt, removeEmptyFolders, syncName } from "./move_files.ts";
-import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } from "./names.ts";
+import { type FileNames, nameElsewhere, nameFiles, partFileName, stagingName } from "./file_names.ts";
 import type { FileRecord, ResumeState } from "./resume_state.ts";
 
 /** Options for {@linkcode joinFolders}. */

@@ -10,7 +10,7 @@ import type { Platform } from "../platform/platform.ts";
 import { DiskFiles } from "./disk_files.ts";
 import { ABSENT_FILE } from "./find_file.ts";
 import { FileMap, holdsData, type StorageLayout } from "./layout.ts";
-import { partFileName } from "./names.ts";
+import { partFileName } from "./file_names.ts";
 import { PieceWriter } from "./piece_writer.ts";
 import type { ResumeState } from "./resume_state.ts";
 import { Flusher } from "./flusher.ts";

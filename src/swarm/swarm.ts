@@ -26,7 +26,7 @@ import type { Timer } from "../platform/platform.ts";
 import type { PeerSource } from "./peers/candidates.ts";
 import { ConnectionManager } from "./peers/connection_manager.ts";
 import type { Content } from "./content.ts";
-import { type Ports, portsFor } from "./dht_contact.ts";
+import { type Ports, portsFor } from "./dht_link.ts";
 import { extensionsForMetadata, extensionsOf, NO_EXTENSIONS, type OfferedExtensions } from "./extensions.ts";
 import { grantAllowedFast } from "./choking/allowed_fast.ts";
 import type { MetadataFetch } from "./metadata/metadata_fetch.ts";

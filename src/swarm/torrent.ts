@@ -23,7 +23,7 @@ import { Content } from "./content.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import type { ChangedEvent, TorrentEvent } from "./events.ts";
 import type { Acceptor } from "./peers/peer_listener.ts";
-import { MagnetSearch } from "./magnet_search.ts";
+import { MagnetSearch } from "./magnet_resolver.ts";
 import { type DrawnPieces, type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
 import { openFile, type OpenFileOptions, ReadSource, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
 import { snapshotOf, type TorrentSnapshot } from "./snapshot.ts";

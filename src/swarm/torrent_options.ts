@@ -11,7 +11,7 @@ import type { MemoryBudget } from "../base/memory_budget.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { BandwidthParties, ReadTurns, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { DhtContact } from "./dht_contact.ts";
+import type { DhtContact } from "./dht_link.ts";
 import type { TorrentEvent } from "./events.ts";
 import type { MetadataBudget } from "./metadata/metadata_budget.ts";
 import type { OpeningQueue } from "./opening_queue.ts";

@@ -8,7 +8,7 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_TRACKER_RATES, TRACKER_RATE } from "../base/defences.ts";
 import { networkOf } from "../base/networks.ts";
-import { HostRateLimits } from "../base/rate_limit.ts";
+import { HostRateLimits } from "../base/token_bucket.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type {
   HttpAnswer,

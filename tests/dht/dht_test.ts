@@ -13,7 +13,7 @@ import {
   encodeResponse,
   type Message,
   type QueryMethod,
-} from "../../src/dht/krpc.ts";
+} from "../../src/dht/krpc_messages.ts";
 import { Dht, type DhtOptions, type LookupReport } from "../../src/dht/mod.ts";
 import { isIdOf } from "../../src/dht/node_id.ts";
 import { decodeSavedTable } from "../../src/dht/saved_table.ts";

@@ -3,11 +3,11 @@ import fc from "fast-check";
 import { formatIp } from "../../src/base/address.ts";
 import { toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_PEERS_PER_TORRENT, MAX_DHT_TORRENTS, MAX_DHT_TORRENTS_PER_HOST } from "../../src/base/defences.ts";
-import { AddressVotes } from "../../src/dht/address_votes.ts";
+import { AddressVotes } from "../../src/dht/external_address_votes.ts";
 import { BloomFilter } from "../../src/dht/bloom_filter.ts";
 import { factsOf, isPlausible } from "../../src/dht/hosts.ts";
 import { PEER_LIFETIME_MS, PeerStore } from "../../src/dht/peer_store.ts";
-import { HostRateLimits, RateLimit } from "../../src/base/rate_limit.ts";
+import { HostRateLimits, RateLimit } from "../../src/base/token_bucket.ts";
 import { SECRET_MS, TokenKeeper } from "../../src/dht/tokens.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 

@@ -8,7 +8,7 @@
 import { formatAddress, type PeerAddress } from "../../src/base/address.ts";
 import { fromHex, toHex } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
-import { decodeMessage } from "../../src/dht/krpc.ts";
+import { decodeMessage } from "../../src/dht/krpc_messages.ts";
 import { Dht, looksLikeKrpc } from "../../src/dht/mod.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 

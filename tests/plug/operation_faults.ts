@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { PathLocks } from "../../src/storage/path_locks.ts";
-import { partFileName } from "../../src/storage/names.ts";
+import { partFileName } from "../../src/storage/file_names.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { QUIET, readPiece, storageOf, Torrent } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";

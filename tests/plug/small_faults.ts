@@ -20,7 +20,7 @@ import { restoreTorrents } from "../../src/session/torrent_record.ts";
 import { readBlocklist } from "../../src/session/blocklist.ts";
 import { createTorrent } from "../../src/session/create_torrent.ts";
 import { DhtService } from "../../src/session/dht_service.ts";
-import { findMetadata } from "../../src/session/metadata_search.ts";
+import { findMetadata } from "../../src/session/metadata_sources.ts";
 import { FORGET_MS, SessionStore, type TorrentRecord } from "../../src/session/session_store.ts";
 import { FolderLocks } from "../../src/storage/folder_locks.ts";
 import { MemoryDatabases } from "../support/memory_database.ts";

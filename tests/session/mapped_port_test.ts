@@ -8,7 +8,7 @@ import { formatAddress, parseIp, type PeerAddress } from "../../src/base/address
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { type BencodeDict, decodeDict, encode } from "../../src/bencode/mod.ts";
 import { Dht } from "../../src/dht/mod.ts";
-import { decodeMessage } from "../../src/dht/krpc.ts";
+import { decodeMessage } from "../../src/dht/krpc_messages.ts";
 import type { Connection, HttpRequest, HttpResponse, Network, Platform } from "../../src/platform/platform.ts";
 import { Session } from "../../src/session/session.ts";
 import { metainfoOf, platformOf } from "../plug/memory_lab.ts";

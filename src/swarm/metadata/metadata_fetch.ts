@@ -11,7 +11,7 @@ import { NOT_INTERESTED_MS } from "../../base/defences.ts";
 import { encodeMetadataReject, encodeMetadataRequest, parseMetadataMessage, type Peer } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
-import { MetadataDownload } from "./metadata_download.ts";
+import { MetadataDownload } from "./metadata_scheduler.ts";
 
 /** Reason shown when a peer that sent wrong metadata is dropped. */
 const LIED = "it sent wrong metadata";

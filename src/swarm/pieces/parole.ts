@@ -17,7 +17,7 @@ import {
 import type { Peer } from "../../peer/mod.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 import { isQuiet } from "./request_timeouts.ts";
-import type { SourceTrust } from "./source_trust.ts";
+import type { SourceTrust } from "./peer_trust.ts";
 
 /** A failed piece is taken from a proven owner that has sent no block of it for this many milliseconds. */
 const OWNER_MS = 20_000;

@@ -7,7 +7,7 @@
 import type { Bytes } from "../../base/bytes.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Digest } from "../../platform/platform.ts";
-import { type PartMemory, PieceParts, type Stretch } from "./piece_parts.ts";
+import { type PartMemory, PieceParts, type Stretch } from "./large_piece_memory.ts";
 
 /** Sender of a block that hasn't been received. Connection numbers begin at 1. */
 const NOBODY = 0;

@@ -14,10 +14,10 @@ import { NotWantedError } from "../../storage/mod.ts";
 import { PartialPiece } from "./partial_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { Parole } from "./parole.ts";
-import { type PartsHost, PartsOnDisk } from "./parts_on_disk.ts";
-import type { PartMemory } from "./piece_parts.ts";
+import { type PartsHost, PartsOnDisk } from "./large_pieces_on_disk.ts";
+import type { PartMemory } from "./large_piece_memory.ts";
 import { PiecePicker } from "./piece_picker.ts";
-import { SourceTrust } from "./source_trust.ts";
+import { SourceTrust } from "./peer_trust.ts";
 import { SmartBan, type SmartBanHost } from "./smart_ban.ts";
 
 /** What {@linkcode PartialPieces} needs from the torrent. */

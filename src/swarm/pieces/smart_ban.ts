@@ -11,7 +11,7 @@ import { networkOf } from "../../base/networks.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { PartialPiece } from "./partial_piece.ts";
-import type { PartsOnDisk } from "./parts_on_disk.ts";
+import type { PartsOnDisk } from "./large_pieces_on_disk.ts";
 
 /** The blocks of a piece that failed its hash check. */
 export interface Attempt {

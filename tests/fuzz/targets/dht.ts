@@ -14,7 +14,7 @@ import {
   MAX_DHT_VALUES,
 } from "../../../src/base/defences.ts";
 import { KrpcError, SavedTableError } from "../../../src/dht/errors.ts";
-import { decodeMessage, encodeResponse, type Query, type Response } from "../../../src/dht/krpc.ts";
+import { decodeMessage, encodeResponse, type Query, type Response } from "../../../src/dht/krpc_messages.ts";
 import { ID_LENGTH } from "../../../src/dht/node_id.ts";
 import { Responder } from "../../../src/dht/responder.ts";
 import { decodeSavedTable, encodeSavedTable } from "../../../src/dht/saved_table.ts";

@@ -8,7 +8,13 @@ import type { PeerAddress } from "../../../src/base/address.ts";
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { KrpcError } from "../../../src/dht/errors.ts";
 import { factsOf } from "../../../src/dht/hosts.ts";
-import { decodeMessage, encodeQuery, encodeResponse, type Message, type Query } from "../../../src/dht/krpc.ts";
+import {
+  decodeMessage,
+  encodeQuery,
+  encodeResponse,
+  type Message,
+  type Query,
+} from "../../../src/dht/krpc_messages.ts";
 import { compareDistance, ID_LENGTH, idForAddress, idSharing } from "../../../src/dht/node_id.ts";
 import type { DatagramNetwork } from "./network.ts";
 

@@ -1,7 +1,7 @@
 /** Limits on requests by the trust in a peer: exclusive pieces, parole, and the repair of wrong pieces. */
 
 import { assert, assertEquals } from "@std/assert";
-import { SourceTrust } from "../../../src/swarm/pieces/source_trust.ts";
+import { SourceTrust } from "../../../src/swarm/pieces/peer_trust.ts";
 import { settle } from "../../support/virtual_clock.ts";
 import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
 

@@ -32,7 +32,7 @@ import {
 import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
 import { metadataPartLength } from "../../peer/mod.ts";
-import { MetadataAttempt } from "./metadata_attempt.ts";
+import { MetadataAttempt } from "./metadata_assembly.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
 
 /** Parts that are requested from a peer at once at first. Some clients drop requests that arrive in a burst. */

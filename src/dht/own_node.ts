@@ -12,15 +12,15 @@ import { type AddressFamily, familyOf, formatAddress, type PeerAddress } from ".
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_PEERS_PER_TORRENT } from "../base/defences.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
-import { AddressVotes } from "./address_votes.ts";
+import { AddressVotes } from "./external_address_votes.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf } from "./hosts.ts";
-import type { Query, Refusal, Response } from "./krpc.ts";
+import type { Query, Refusal, Response } from "./krpc_messages.ts";
 import { type LookupReport, LookupRun, type LookupRunOptions } from "./lookup_run.ts";
 import { ID_LENGTH, idForAddress, idSharing, isIdOf } from "./node_id.ts";
 import { Responder } from "./responder.ts";
 import { K, RoutingTable } from "./routing_table.ts";
-import { type Call, type QueryOutcome, Rpc } from "./rpc.ts";
+import { type Call, type QueryOutcome, Rpc } from "./rpc_transactions.ts";
 
 /** Milliseconds between two maintenance rounds. Each sends at most one ping, so 90 nodes are pinged in 15 minutes. */
 const TICK_MS = 10_000;

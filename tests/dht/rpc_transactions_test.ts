@@ -2,8 +2,8 @@ import { assertEquals, assertLessOrEqual, assertNotEquals } from "@std/assert";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { type Bytes, toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_QUERIES } from "../../src/base/defences.ts";
-import { decodeMessage } from "../../src/dht/krpc.ts";
-import { type QueryOutcome, Rpc } from "../../src/dht/rpc.ts";
+import { decodeMessage } from "../../src/dht/krpc_messages.ts";
+import { type QueryOutcome, Rpc } from "../../src/dht/rpc_transactions.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 
 class Lab {

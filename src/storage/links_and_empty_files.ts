@@ -9,7 +9,7 @@ import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
 import { type Folders, wordsFor } from "./folders.ts";
 import type { StorageFile } from "./layout.ts";
-import { checkComponents, type FileNames, folderOf } from "./names.ts";
+import { checkComponents, type FileNames, folderOf } from "./file_names.ts";
 
 /** Options for {@linkcode makeEmptyFile} and {@linkcode makeLinks}. */
 export interface MakeOptions {

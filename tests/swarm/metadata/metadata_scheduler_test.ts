@@ -11,7 +11,7 @@ import {
 } from "../../../src/base/defences.ts";
 import { METADATA_PART } from "../../../src/peer/mod.ts";
 import { MetadataBudget } from "../../../src/swarm/metadata/metadata_budget.ts";
-import { MetadataDownload, type MetadataProgress } from "../../../src/swarm/metadata/metadata_download.ts";
+import { MetadataDownload, type MetadataProgress } from "../../../src/swarm/metadata/metadata_scheduler.ts";
 import { seededRandom } from "../../support/random.ts";
 
 /** A peer of the pure tests. */

@@ -8,7 +8,7 @@ import type { Bytes } from "../../base/bytes.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
-import type { LeavingPart } from "./piece_parts.ts";
+import type { LeavingPart } from "./large_piece_memory.ts";
 
 /** Bytes that are read back at once. */
 const READ_BACK = 128 * 1024;

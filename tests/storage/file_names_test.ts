@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { StorageError } from "../../src/storage/errors.ts";
-import { type FolderName, nameFiles } from "../../src/storage/names.ts";
+import { type FolderName, nameFiles } from "../../src/storage/file_names.ts";
 import { layoutOf } from "./fixture.ts";
 
 Deno.test("nameFiles() gives final names, part names and the folders above", () => {

@@ -4,7 +4,7 @@ import { formatAddress } from "../../src/base/address.ts";
 import { type Bytes, toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_ASKED, MAX_DHT_CANDIDATES_PER_HOST } from "../../src/base/defences.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
-import { ALPHA, Lookup, type LookupNode, type ReportedNode } from "../../src/dht/lookup.ts";
+import { ALPHA, Lookup, type LookupNode, type ReportedNode } from "../../src/dht/lookup_state.ts";
 import { compareDistance, idForAddress, idSharing } from "../../src/dht/node_id.ts";
 import { K } from "../../src/dht/routing_table.ts";
 import { at, idOf, TestPlatform } from "./support.ts";

@@ -7,8 +7,14 @@ import { encode } from "../../src/bencode/mod.ts";
 import { parseCompactPeer } from "../../src/base/address.ts";
 import { encodeAddress, encodeNodes, parseNodes } from "../../src/dht/compact.ts";
 import { KrpcError } from "../../src/dht/errors.ts";
-import { decodeMessage, encodeQuery, encodeRefusal, encodeResponse, looksLikeKrpc } from "../../src/dht/krpc.ts";
-import type { Arguments, Message, Query, QueryMethod, Response, Values } from "../../src/dht/krpc.ts";
+import {
+  decodeMessage,
+  encodeQuery,
+  encodeRefusal,
+  encodeResponse,
+  looksLikeKrpc,
+} from "../../src/dht/krpc_messages.ts";
+import type { Arguments, Message, Query, QueryMethod, Response, Values } from "../../src/dht/krpc_messages.ts";
 
 const ID = utf8("abcdefghij0123456789");
 const OTHER = utf8("mnopqrstuvwxyz123456");

@@ -7,9 +7,9 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { keyOf } from "../bencode/mod.ts";
 import { MAX_DHT_QUERIES } from "../base/defences.ts";
-import { RateLimit } from "../base/rate_limit.ts";
+import { RateLimit } from "../base/token_bucket.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
-import { type Arguments, encodeQuery, type QueryMethod, type Refusal, type Response } from "./krpc.ts";
+import { type Arguments, encodeQuery, type QueryMethod, type Refusal, type Response } from "./krpc_messages.ts";
 
 /** Milliseconds after which a query is slow. Most nodes answer sooner, and dead nodes should not hold up a lookup. */
 const SLOW_MS = 1_500;

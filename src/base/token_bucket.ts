@@ -15,7 +15,7 @@ export interface Rate {
 }
 
 /** Token bucket that limits how often something is done. */
-export class RateLimit {
+export class TokenBucket {
   readonly #rate: Rate;
   #left: number;
   #at: number;
@@ -59,19 +59,19 @@ export class RateLimit {
   }
 }
 
-/** Options for {@linkcode HostRateLimits}. */
-export interface HostRateLimitOptions extends Rate {
+/** Options for {@linkcode TokenBuckets}. */
+export interface TokenBucketsOptions extends Rate {
   /** Hosts that are remembered. The host that was quiet for longest is forgotten first. */
   readonly capacity: number;
 }
 
 /** A separate rate limit for each of many hosts. */
-export class HostRateLimits {
+export class TokenBuckets {
   readonly #rate: Rate;
-  readonly #limits: LruMap<string, RateLimit>;
+  readonly #limits: LruMap<string, TokenBucket>;
 
-  /** @param options See {@linkcode HostRateLimitOptions}. */
-  constructor(options: HostRateLimitOptions) {
+  /** @param options See {@linkcode TokenBucketsOptions}. */
+  constructor(options: TokenBucketsOptions) {
     this.#rate = options;
     this.#limits = new LruMap(options.capacity);
   }
@@ -84,7 +84,7 @@ export class HostRateLimits {
    * @returns `true` if the action is allowed now.
    */
   take(who: string, now: number): boolean {
-    const limit = this.#limits.peek(who) ?? new RateLimit(this.#rate, now);
+    const limit = this.#limits.peek(who) ?? new TokenBucket(this.#rate, now);
     this.#limits.set(who, limit);
     return limit.take(now);
   }

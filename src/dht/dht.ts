@@ -17,10 +17,10 @@ import {
   DHT_ANSWERS_PER_SECOND,
   MAX_DHT_REMEMBERED_HOSTS,
 } from "../base/defences.ts";
-import { HostRateLimits, RateLimit } from "../base/token_bucket.ts";
+import { TokenBucket, TokenBuckets } from "../base/token_bucket.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import type { NodeContact } from "./compact.ts";
-import { DhtNode } from "./own_node.ts";
+import { OwnNode } from "./own_node.ts";
 import { ErrorCode, KrpcError, SavedTableError } from "./errors.ts";
 import { factsOf } from "./hosts.ts";
 import { decodeMessage, encodeRefusal, looksLikeKrpc, type Message } from "./krpc_messages.ts";
@@ -72,10 +72,10 @@ export interface LookupOptions {
 /** Our nodes in the DHT, one per address family. */
 export class Dht {
   readonly #options: DhtOptions;
-  readonly #nodes = new Map<AddressFamily, DhtNode>();
+  readonly #nodes = new Map<AddressFamily, OwnNode>();
   readonly #saved: SavedTable;
-  readonly #perHost: HostRateLimits;
-  readonly #answers: RateLimit;
+  readonly #perHost: TokenBuckets;
+  readonly #answers: TokenBucket;
   readonly #joinedListeners = new Set<() => void>();
   /** Ends a lookup that is in progress, one function per lookup. */
   readonly #lookups = new Set<() => void>();
@@ -89,8 +89,8 @@ export class Dht {
     this.#saved = this.#readSaved();
     for (const family of options.families) this.#nodes.set(family, this.#makeNode(family));
     const now = platform.now();
-    this.#answers = new RateLimit({ perSecond: DHT_ANSWERS_PER_SECOND, burst: DHT_ANSWERS_PER_SECOND }, now);
-    this.#perHost = new HostRateLimits({
+    this.#answers = new TokenBucket({ perSecond: DHT_ANSWERS_PER_SECOND, burst: DHT_ANSWERS_PER_SECOND }, now);
+    this.#perHost = new TokenBuckets({
       perSecond: DHT_ANSWERS_PER_HOST,
       burst: DHT_ANSWER_BURST,
       capacity: MAX_DHT_REMEMBERED_HOSTS,
@@ -202,7 +202,7 @@ export class Dht {
     return encodeSavedTable({ 4: of(4), 6: of(6) });
   }
 
-  #lookupIn(node: DhtNode, infoHash: InfoHash, options: LookupOptions): Promise<LookupReport> {
+  #lookupIn(node: OwnNode, infoHash: InfoHash, options: LookupOptions): Promise<LookupReport> {
     const { onPeers, announce, scrape, near, signal } = options;
     if (this.#isStopped || signal?.aborted) return Promise.resolve(EMPTY_REPORT);
     return new Promise((resolve) => {
@@ -236,9 +236,9 @@ export class Dht {
     return facts !== null && this.#perHost.take(facts.site, now) && this.#answers.take(now);
   }
 
-  #makeNode(family: AddressFamily): DhtNode {
+  #makeNode(family: AddressFamily): OwnNode {
     const { platform, readOnly = false } = this.#options;
-    return new DhtNode({
+    return new OwnNode({
       platform,
       family,
       readOnly,

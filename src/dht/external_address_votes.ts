@@ -15,7 +15,7 @@ const QUORUM = 6;
 const MAJORITY = 0.6;
 
 /** Counts the addresses that other nodes report for us. Voters in the same network count as one. */
-export class AddressVotes {
+export class ExternalAddressVotes {
   /** Reported address by voter network, oldest vote first. */
   readonly #votes = new LruMap<string, string>(MAX_VOTES);
   #decided: string | null = null;

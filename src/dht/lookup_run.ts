@@ -1,5 +1,5 @@
 /**
- * A lookup in progress: queries the nodes that {@linkcode Lookup} chooses, reports peers, and announces at the end.
+ * A lookup in progress: queries the nodes that {@linkcode LookupState} chooses, reports peers, and announces at the end.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { BloomFilter } from "./bloom_filter.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf, type HostFacts, isPlausible } from "./hosts.ts";
 import type { Response } from "./krpc_messages.ts";
-import { Lookup, type LookupNode, type ReportedNode } from "./lookup_state.ts";
+import { type LookupNode, LookupState, type ReportedNode } from "./lookup_state.ts";
 import type { Queries } from "./rpc_transactions.ts";
 
 /** What to announce to the nodes closest to an info-hash. */
@@ -71,7 +71,7 @@ export interface LookupRunOptions {
 /** One lookup, from the first query to the last announce. */
 export class LookupRun {
   readonly #options: LookupRunOptions;
-  readonly #lookup: Lookup;
+  readonly #lookup: LookupState;
   readonly #peers = new Set<string>();
   readonly #seeds = new BloomFilter();
   readonly #others = new BloomFilter();
@@ -82,7 +82,7 @@ export class LookupRun {
 
   constructor(options: LookupRunOptions) {
     this.#options = options;
-    this.#lookup = new Lookup(options.target, { self: options.self });
+    this.#lookup = new LookupState(options.target, { self: options.self });
     for (const node of options.start) this.#lookup.start(node);
   }
 

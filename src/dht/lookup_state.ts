@@ -68,14 +68,14 @@ export interface LookupAnswer {
   readonly token: Bytes | null;
 }
 
-/** Options for {@linkcode Lookup}. */
+/** Options for {@linkcode LookupState}. */
 export interface LookupStateOptions {
   /** Our own id, 20 bytes. A node that claims this id is ignored. */
   readonly self: Uint8Array;
 }
 
 /** An iterative search for the nodes closest to an id. */
-export class Lookup {
+export class LookupState {
   /** Id to search for, 20 bytes. */
   readonly target: Uint8Array;
   readonly #self: Uint8Array;

@@ -12,7 +12,7 @@ import { type AddressFamily, familyOf, formatAddress, type PeerAddress } from ".
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_DHT_PEERS_PER_TORRENT } from "../base/defences.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
-import { AddressVotes } from "./external_address_votes.ts";
+import { ExternalAddressVotes } from "./external_address_votes.ts";
 import type { NodeContact } from "./compact.ts";
 import { factsOf } from "./hosts.ts";
 import type { Query, Refusal, Response } from "./krpc_messages.ts";
@@ -37,8 +37,8 @@ const MAX_LOOKUPS = 16;
 /** Maximum number of concurrent pings to nodes that queried us or that other nodes reported. */
 const MAX_PENDING_PINGS = 16;
 
-/** Options for {@linkcode DhtNode}. */
-export interface DhtNodeOptions {
+/** Options for {@linkcode OwnNode}. */
+export interface OwnNodeOptions {
   readonly platform: Pick<Platform, "now" | "after" | "random" | "randomBytes" | "digest">;
   readonly family: AddressFamily;
   /** Whether to answer no queries (BEP 43). */
@@ -61,7 +61,7 @@ export interface DhtNodeOptions {
   wantsBoth(): boolean;
 }
 
-/** Options for {@linkcode DhtNode.lookup}. See {@linkcode LookupRunOptions}. */
+/** Options for {@linkcode OwnNode.lookup}. See {@linkcode LookupRunOptions}. */
 export interface NodeLookup
   extends Pick<LookupRunOptions, "target" | "method" | "announce" | "scrape" | "onPeers" | "onTold" | "onDone"> {
   /** Nodes to start from in addition to the routing table. */
@@ -69,12 +69,12 @@ export interface NodeLookup
 }
 
 /** Our DHT node for one address family. */
-export class DhtNode {
+export class OwnNode {
   /** Answers the queries of other nodes. */
   readonly responder: Responder;
-  readonly #options: DhtNodeOptions;
+  readonly #options: OwnNodeOptions;
   readonly #rpc: Rpc;
-  readonly #votes = new AddressVotes();
+  readonly #votes = new ExternalAddressVotes();
   #table: RoutingTable;
   #state: "alone" | "joining" | "joined" | "stopped" = "alone";
   #tick: Timer | null = null;
@@ -85,7 +85,7 @@ export class DhtNode {
   readonly #runs = new Set<LookupRun>();
   readonly #queue: (() => void)[] = [];
 
-  constructor(options: DhtNodeOptions) {
+  constructor(options: OwnNodeOptions) {
     this.#options = options;
     const { platform, family } = options;
     this.#table = new RoutingTable(options.id ?? platform.randomBytes(ID_LENGTH), platform.now());

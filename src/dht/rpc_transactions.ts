@@ -7,7 +7,7 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { keyOf } from "../bencode/mod.ts";
 import { MAX_DHT_QUERIES } from "../base/defences.ts";
-import { RateLimit } from "../base/token_bucket.ts";
+import { TokenBucket } from "../base/token_bucket.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import { type Arguments, encodeQuery, type QueryMethod, type Refusal, type Response } from "./krpc_messages.ts";
 
@@ -72,13 +72,13 @@ export class Rpc implements Queries {
   readonly #options: RpcOptions;
   readonly #pending = new Map<string, Pending>();
   readonly #queue: Call[] = [];
-  readonly #rate: RateLimit;
+  readonly #rate: TokenBucket;
   #turn: Timer | null = null;
   #stopped = false;
 
   constructor(options: RpcOptions) {
     this.#options = options;
-    this.#rate = new RateLimit({ perSecond: QUERIES_PER_SECOND, burst: QUERY_BURST }, options.platform.now());
+    this.#rate = new TokenBucket({ perSecond: QUERIES_PER_SECOND, burst: QUERY_BURST }, options.platform.now());
   }
 
   /** Number of queries that await an answer or are queued. */

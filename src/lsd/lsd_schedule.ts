@@ -7,7 +7,7 @@
 
 import type { InfoHash } from "../base/info_hash.ts";
 import { LSD_BURST, LSD_BURST_PER_HOST, LSD_PER_SECOND, MAX_REMEMBERED_HOSTS } from "../base/defences.ts";
-import { HostRateLimits, RateLimit } from "../base/token_bucket.ts";
+import { TokenBucket, TokenBuckets } from "../base/token_bucket.ts";
 import { MAX_LSD_HASHES } from "./lsd_message.ts";
 
 /** Milliseconds between two announces of a torrent. */
@@ -66,8 +66,8 @@ export class LsdSchedule {
 
 /** Rate limits for incoming messages, per machine and for all machines together. */
 export class LsdIntake {
-  readonly #all = new RateLimit({ perSecond: LSD_PER_SECOND, burst: LSD_BURST }, 0);
-  readonly #hosts = new HostRateLimits({ perSecond: 1, burst: LSD_BURST_PER_HOST, capacity: MAX_REMEMBERED_HOSTS });
+  readonly #all = new TokenBucket({ perSecond: LSD_PER_SECOND, burst: LSD_BURST }, 0);
+  readonly #hosts = new TokenBuckets({ perSecond: 1, burst: LSD_BURST_PER_HOST, capacity: MAX_REMEMBERED_HOSTS });
 
   /**
    * Returns `true` if a message is accepted.

@@ -7,7 +7,7 @@
 import type { PeerAddress } from "../base/address.ts";
 
 /** Our DHT node: peers are told its port, and it is told of theirs (BEP 5). */
-export interface DhtContact {
+export interface DhtLink {
   /** UDP port of our node. */
   readonly port: number;
   /** Called when a peer tells the address of its node. */
@@ -25,7 +25,7 @@ export interface Ports {
 /** Options for {@linkcode portsFor}. */
 export interface PortsForOptions {
   /** Our DHT node; `null` for none. */
-  readonly dht: DhtContact | null;
+  readonly dht: DhtLink | null;
   /** TCP port on which we listen. */
   readonly port: number;
   /** Returns the port at which a host reaches us. See `ConnectionPolicy`. */

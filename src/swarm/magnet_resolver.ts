@@ -11,8 +11,8 @@ import { MetadataFetch } from "./metadata/metadata_fetch.ts";
 import type { Swarm } from "./swarm.ts";
 import type { Shared, TorrentOptions } from "./torrent_options.ts";
 
-/** Options for {@linkcode MagnetSearch}. */
-export interface MagnetSearchOptions {
+/** Options for {@linkcode MagnetResolver}. */
+export interface MagnetResolverOptions {
   /** The magnet link. */
   readonly magnet: Magnet;
   /** What the session shares. */
@@ -28,13 +28,13 @@ export interface MagnetSearchOptions {
 }
 
 /** The search for one torrent's metadata. May be run again after a failure. */
-export class MagnetSearch {
-  readonly #options: MagnetSearchOptions;
+export class MagnetResolver {
+  readonly #options: MagnetResolverOptions;
   readonly #given = Promise.withResolvers<Metainfo>();
   #isGiven = false;
   #fetch: MetadataFetch | null = null;
 
-  constructor(options: MagnetSearchOptions) {
+  constructor(options: MagnetResolverOptions) {
     this.#options = options;
   }
 

@@ -16,7 +16,7 @@ export {
   type Transport,
 } from "../peer/mod.ts";
 export type { MoveProgress } from "../storage/mod.ts";
-export type { DhtContact } from "./dht_link.ts";
+export type { DhtLink } from "./dht_link.ts";
 export {
   type AnyEvent,
   type EventOptions,

@@ -23,7 +23,7 @@ import { Content } from "./content.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import type { ChangedEvent, TorrentEvent } from "./events.ts";
 import type { Acceptor } from "./peers/peer_listener.ts";
-import { MagnetSearch } from "./magnet_resolver.ts";
+import { MagnetResolver } from "./magnet_resolver.ts";
 import { type DrawnPieces, type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
 import { openFile, type OpenFileOptions, ReadSource, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
 import { snapshotOf, type TorrentSnapshot } from "./snapshot.ts";
@@ -68,7 +68,7 @@ export class Torrent implements TorrentHandle {
   /** By file index; files without an entry have normal priority. */
   readonly #priorities = new Map<number, FilePriority>();
   /** Finds the metadata of a magnet link; `null` if a torrent file was added. */
-  readonly #search: MagnetSearch | null;
+  readonly #search: MagnetResolver | null;
   #content: Content | null = null;
   /** `true` once the state on disk is known: from then on pieces are fetched and served. */
   #attached = false;
@@ -124,7 +124,7 @@ export class Torrent implements TorrentHandle {
     });
     this.#reading = new ReadSource({ shared, content: () => this.#content });
     this.#ignoreRejections();
-    this.#search = !isMagnet(source) ? null : new MagnetSearch({
+    this.#search = !isMagnet(source) ? null : new MagnetResolver({
       magnet: source,
       shared,
       swarm: this.#swarm,

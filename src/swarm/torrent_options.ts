@@ -11,7 +11,7 @@ import type { MemoryBudget } from "../base/memory_budget.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { BandwidthParties, ReadTurns, Transport } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { DhtContact } from "./dht_link.ts";
+import type { DhtLink } from "./dht_link.ts";
 import type { TorrentEvent } from "./events.ts";
 import type { MetadataBudget } from "./metadata/metadata_budget.ts";
 import type { OpeningQueue } from "./opening_queue.ts";
@@ -75,7 +75,7 @@ export interface Shared {
   /** Folder for resume state; `null` for none. */
   readonly stateFolder: string | null;
   /** Our DHT node; `null` for none. */
-  readonly dht: (DhtContact & { addHosts(nodes: Metainfo["nodes"]): void }) | null;
+  readonly dht: (DhtLink & { addHosts(nodes: Metainfo["nodes"]): void }) | null;
   /** Whether peers are asked for other peers, and told of them (BEP 11). */
   readonly pex: boolean;
   /** Called when a peer or tracker tells which address of ours it sees. */

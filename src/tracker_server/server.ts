@@ -8,7 +8,7 @@ import { formatAddress, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_TRACKER_RATES, TRACKER_RATE } from "../base/defences.ts";
 import { networkOf } from "../base/networks.ts";
-import { HostRateLimits } from "../base/token_bucket.ts";
+import { TokenBuckets } from "../base/token_bucket.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type {
   HttpAnswer,
@@ -111,7 +111,7 @@ export class TrackerServer {
   readonly #store: SwarmStore;
   readonly #server: HttpServer;
   readonly #udp: UdpServer | null;
-  readonly #rates: HostRateLimits;
+  readonly #rates: TokenBuckets;
   readonly #trust: Trust;
   readonly #residents: Resident[] = [];
   readonly #answered = { http: 0, udp: 0, scrapes: 0, refused: 0 };
@@ -124,7 +124,7 @@ export class TrackerServer {
     this.#trust = new Trust(options.trust);
     const { rate = TRACKER_RATE.perSecond } = options;
     const burst = rate * TRACKER_RATE.burst / TRACKER_RATE.perSecond;
-    this.#rates = new HostRateLimits({ perSecond: rate, burst, capacity: MAX_TRACKER_RATES });
+    this.#rates = new TokenBuckets({ perSecond: rate, burst, capacity: MAX_TRACKER_RATES });
     this.#store = new SwarmStore({
       interval: interval * 1000,
       random: () => platform.random(),

@@ -4,7 +4,7 @@ import { formatAddress } from "../../src/base/address.ts";
 import { type Bytes, toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_ASKED, MAX_DHT_CANDIDATES_PER_HOST } from "../../src/base/defences.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
-import { ALPHA, Lookup, type LookupNode, type ReportedNode } from "../../src/dht/lookup_state.ts";
+import { ALPHA, type LookupNode, LookupState, type ReportedNode } from "../../src/dht/lookup_state.ts";
 import { compareDistance, idForAddress, idSharing } from "../../src/dht/node_id.ts";
 import { K } from "../../src/dht/routing_table.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
@@ -24,7 +24,7 @@ const fitting = (host: string): ReportedNode => ({
 });
 const nothing = { nodes: [], token: null };
 
-function take(lookup: Lookup, count = Infinity): LookupNode[] {
+function take(lookup: LookupState, count = Infinity): LookupNode[] {
   const taken: LookupNode[] = [];
   while (taken.length < count) {
     const next = lookup.next();
@@ -34,15 +34,15 @@ function take(lookup: Lookup, count = Infinity): LookupNode[] {
   return taken;
 }
 
-function lookupOf(nodes: readonly ReportedNode[]): Lookup {
-  const lookup = new Lookup(TARGET, { self: SELF });
+function lookupOf(nodes: readonly ReportedNode[]): LookupState {
+  const lookup = new LookupState(TARGET, { self: SELF });
   nodes.forEach((node) => lookup.start(node));
   return lookup;
 }
 
 const hosts = (candidates: readonly LookupNode[]) => candidates.map(({ address }) => address.host);
 
-Deno.test("Lookup asks the closest first, four at a time", () => {
+Deno.test("LookupState asks the closest first, four at a time", () => {
   const lookup = lookupOf([local(5), local(1), local(3), local(2), local(4)]);
   const asked = take(lookup);
   assertEquals(hosts(asked), [1, 2, 3, 4].map((i) => local(i).address.host));
@@ -51,7 +51,7 @@ Deno.test("Lookup asks the closest first, four at a time", () => {
   assertEquals(hosts(take(lookup)), [local(5).address.host]);
 });
 
-Deno.test("Lookup asks more when answers are slow, and counts late answers", () => {
+Deno.test("LookupState asks more when answers are slow, and counts late answers", () => {
   const lookup = lookupOf(Array.from({ length: 10 }, (_, i) => local(i)));
   const asked = take(lookup);
   lookup.slow(asked[0]!);
@@ -62,7 +62,7 @@ Deno.test("Lookup asks more when answers are slow, and counts late answers", () 
   assertEquals(lookup.closest()[0]!.address, asked[0]!.address);
 });
 
-Deno.test("Lookup ends as soon as the eight closest have answered, whoever else is still asked", () => {
+Deno.test("LookupState ends as soon as the eight closest have answered, whoever else is still asked", () => {
   const lookup = lookupOf([local(100), local(101)]);
   const far = take(lookup);
   lookup.answered(far[0]!, { id: far[0]!.id!, nodes: Array.from({ length: K }, (_, i) => local(i)), token: null });
@@ -75,7 +75,7 @@ Deno.test("Lookup ends as soon as the eight closest have answered, whoever else 
   assertEquals(hosts(lookup.closest()), Array.from({ length: K }, (_, i) => local(i).address.host));
 });
 
-Deno.test("Lookup waits for slow answers only when it has too few others", () => {
+Deno.test("LookupState waits for slow answers only when it has too few others", () => {
   const few = lookupOf([local(1)]);
   const [only] = take(few);
   few.slow(only!);
@@ -93,7 +93,7 @@ Deno.test("Lookup waits for slow answers only when it has too few others", () =>
   assertEquals(many.closest().length, K);
 });
 
-Deno.test("Lookup begins with addresses whose ids nobody knows", () => {
+Deno.test("LookupState begins with addresses whose ids nobody knows", () => {
   const lookup = lookupOf([{ id: null, address: at("10.0.0.1") }]);
   const [first] = take(lookup);
   lookup.answered(first!, { id: idOf("77"), nodes: [local(3)], token: null });
@@ -101,7 +101,7 @@ Deno.test("Lookup begins with addresses whose ids nobody knows", () => {
   assertEquals([second!.address, second!.hops], [local(3).address, 1]);
 });
 
-Deno.test("Lookup goes by the id that a node has, not by what others say of it", () => {
+Deno.test("LookupState goes by the id that a node has, not by what others say of it", () => {
   const lookup = lookupOf([{ id: idOf("0000"), address: at("10.0.0.1") }, local(5)]);
   const asked = take(lookup);
   lookup.answered(asked[0]!, { id: idOf("ee"), ...nothing });
@@ -109,7 +109,7 @@ Deno.test("Lookup goes by the id that a node has, not by what others say of it",
   assertEquals(hosts(lookup.closest()), [local(5).address.host, "10.0.0.1"]);
 });
 
-Deno.test("Lookup isn't kept from a node by those who tell lies about where it is", () => {
+Deno.test("LookupState isn't kept from a node by those who tell lies about where it is", () => {
   const honest = fitting("8.8.8.8");
   const lookup = lookupOf([{ id: idOf("ee"), address: honest.address }]);
   lookup.start(honest);
@@ -119,7 +119,7 @@ Deno.test("Lookup isn't kept from a node by those who tell lies about where it i
   );
 });
 
-Deno.test("Lookup doesn't ask ourselves, those who can't be, local nodes that strangers tell of, or one twice", () => {
+Deno.test("LookupState doesn't ask ourselves, those who can't be, local nodes that strangers tell of, or one twice", () => {
   const lookup = lookupOf([fitting("8.8.8.8")]);
   const [first] = take(lookup);
   const own = { id: first!.id!, address: first!.address };
@@ -134,7 +134,7 @@ Deno.test("Lookup doesn't ask ourselves, those who can't be, local nodes that st
   assertEquals([lookup.next(), lookup.finished], [null, true]);
 });
 
-Deno.test("Lookup is kept busy by no address that pretends to be many nodes", () => {
+Deno.test("LookupState is kept busy by no address that pretends to be many nodes", () => {
   const lookup = lookupOf(Array.from({ length: 50 }, (_, i) => ({ id: random(), address: at(`8.8.8.8:${i + 1}`) })));
   let asked = 0;
   for (let next = lookup.next(); next; next = lookup.next(), asked++) {
@@ -144,7 +144,7 @@ Deno.test("Lookup is kept busy by no address that pretends to be many nodes", ()
   assertEquals(lookup.closest().length, 1);
 });
 
-Deno.test("Lookup ends, whatever hostile nodes answer", () => {
+Deno.test("LookupState ends, whatever hostile nodes answer", () => {
   const lookup = lookupOf([fitting("8.8.8.8")]);
   for (let next = lookup.next(); next; next = lookup.next()) {
     // Each node returns twenty nodes that are closer still.
@@ -158,7 +158,7 @@ Deno.test("Lookup ends, whatever hostile nodes answer", () => {
   assertLessOrEqual(lookup.askedCount, MAX_DHT_ASKED);
 });
 
-Deno.test("Lookup isn't kept from the honest by ids that were made for the purpose (BEP 42)", () => {
+Deno.test("LookupState isn't kept from the honest by ids that were made for the purpose (BEP 42)", () => {
   const honest = Array.from({ length: 20 }, (_, i) => fitting(`${30 + i}.1.1.1`));
   const lookup = lookupOf(honest);
   const surround = (i: number) => ({ id: idSharing(TARGET, 60, random()), address: at(`${100 + i}.1.1.1`) });
@@ -175,7 +175,7 @@ Deno.test("Lookup isn't kept from the honest by ids that were made for the purpo
   assertLessOrEqual(found.size, 2 * K);
 });
 
-Deno.test("Lookup finds the closest nodes of a network where everybody knows their own part, however many are dead", () => {
+Deno.test("LookupState finds the closest nodes of a network where everybody knows their own part, however many are dead", () => {
   const seeds = fc.record({
     size: fc.integer({ min: 1, max: 120 }),
     seed: fc.nat(),

@@ -3,11 +3,11 @@ import fc from "fast-check";
 import { formatIp } from "../../src/base/address.ts";
 import { toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_PEERS_PER_TORRENT, MAX_DHT_TORRENTS, MAX_DHT_TORRENTS_PER_HOST } from "../../src/base/defences.ts";
-import { AddressVotes } from "../../src/dht/external_address_votes.ts";
+import { ExternalAddressVotes } from "../../src/dht/external_address_votes.ts";
 import { BloomFilter } from "../../src/dht/bloom_filter.ts";
 import { factsOf, isPlausible } from "../../src/dht/hosts.ts";
 import { PEER_LIFETIME_MS, PeerStore } from "../../src/dht/peer_store.ts";
-import { HostRateLimits, RateLimit } from "../../src/base/token_bucket.ts";
+import { TokenBucket, TokenBuckets } from "../../src/base/token_bucket.ts";
 import { SECRET_MS, TokenKeeper } from "../../src/dht/tokens.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 
@@ -155,24 +155,24 @@ Deno.test("BloomFilter agrees with BEP 33", () => {
   assertEquals(new BloomFilter().estimate, 0);
 });
 
-Deno.test("RateLimit lets a burst through, then so many a second", () => {
-  const limit = new RateLimit({ perSecond: 4, burst: 3 }, 0);
+Deno.test("TokenBucket lets a burst through, then so many a second", () => {
+  const limit = new TokenBucket({ perSecond: 4, burst: 3 }, 0);
   assertEquals([1, 2, 3, 4].map(() => limit.take(0)), [true, true, true, false]);
   assertEquals(limit.wait(0), 250);
   assertEquals([limit.take(249), limit.take(250), limit.take(251)], [false, true, false]);
   assertEquals([1, 2, 3, 4].map(() => limit.take(60_000)), [true, true, true, false]);
 });
 
-Deno.test("HostRateLimits counts everybody apart, and remembers only so many", () => {
-  const limits = new HostRateLimits({ perSecond: 1, burst: 1, capacity: 2 });
+Deno.test("TokenBuckets counts everybody apart, and remembers only so many", () => {
+  const limits = new TokenBuckets({ perSecond: 1, burst: 1, capacity: 2 });
   assertEquals([limits.take("a", 0), limits.take("a", 0), limits.take("b", 0)], [true, false, true]);
   limits.take("a", 0);
   limits.take("c", 0); // b was quiet longest, and is forgotten
   assertEquals([limits.take("a", 0), limits.take("b", 0)], [false, true]);
 });
 
-Deno.test("AddressVotes believes a majority of networks, not a crowd in one of them", () => {
-  const votes = new AddressVotes();
+Deno.test("ExternalAddressVotes believes a majority of networks, not a crowd in one of them", () => {
+  const votes = new ExternalAddressVotes();
   for (let i = 1; i <= 50; i++) assertEquals(votes.add("6.6.6.6", factsOf(`9.9.9.${i}`)!), false);
   for (let i = 1; i <= 4; i++) assertEquals(votes.add("5.5.5.5", factsOf(`8.8.${i}.1`)!), false);
   assertEquals(votes.decided, null);

@@ -22,7 +22,7 @@ const MAX_DOUBLINGS = 4;
 /** A part that has been received. */
 interface Part {
   readonly buffer: Bytes;
-  /** Name of the sender, as passed to {@linkcode MetadataAttempt.add}. */
+  /** Name of the sender, as passed to {@linkcode MetadataAssembly.add}. */
   readonly from: string;
 }
 
@@ -32,11 +32,11 @@ export interface MetadataOwner {
   failures: number;
 }
 
-/** Options for {@linkcode MetadataAttempt}. */
-export interface MetadataAttemptOptions {
+/** Options for {@linkcode MetadataAssembly}. */
+export interface MetadataAssemblyOptions {
   /** The torrent. */
   readonly owner: MetadataOwner;
-  /** Initial value of {@linkcode MetadataAttempt.failures}. */
+  /** Initial value of {@linkcode MetadataAssembly.failures}. */
   readonly failures: number;
   /** Source of memory. */
   readonly budget: MetadataBudget;
@@ -46,7 +46,7 @@ export interface MetadataAttemptOptions {
   readonly network: string | null;
 }
 
-/** Options for {@linkcode MetadataAttempt.add}. */
+/** Options for {@linkcode MetadataAssembly.add}. */
 export interface AddPartOptions {
   /** Name of the sender. */
   readonly from: string;
@@ -55,7 +55,7 @@ export interface AddPartOptions {
 }
 
 /** One attempt at downloading an info dictionary. */
-export class MetadataAttempt implements MetadataHolder {
+export class MetadataAssembly implements MetadataHolder {
   readonly owner: MetadataOwner;
   /** Number of times that the attempt, or its peers' earlier attempts, stalled and lost the memory. */
   failures: number;
@@ -93,7 +93,7 @@ export class MetadataAttempt implements MetadataHolder {
   /** @param size Bytes of the dictionary. */
   constructor(
     size: number,
-    options: MetadataAttemptOptions,
+    options: MetadataAssemblyOptions,
   ) {
     this.size = size;
     this.count = Math.ceil(size / METADATA_PART);
@@ -167,7 +167,7 @@ export class MetadataAttempt implements MetadataHolder {
   }
 
   /** Takes over the parts that a peer sent for another attempt. */
-  takeFrom(other: MetadataAttempt, from: string, now: number): void {
+  takeFrom(other: MetadataAssembly, from: string, now: number): void {
     for (const [number, part] of other.#parts) {
       if (part.from !== from || this.#parts.has(number)) continue;
       other.#parts.delete(number);

@@ -11,7 +11,7 @@ import { NOT_INTERESTED_MS } from "../../base/defences.ts";
 import { encodeMetadataReject, encodeMetadataRequest, parseMetadataMessage, type Peer } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
-import { MetadataDownload } from "./metadata_scheduler.ts";
+import { MetadataScheduler } from "./metadata_scheduler.ts";
 
 /** Reason shown when a peer that sent wrong metadata is dropped. */
 const LIED = "it sent wrong metadata";
@@ -33,13 +33,13 @@ export interface MetadataFetchOptions {
 /** The search for one info dictionary. */
 export class MetadataFetch {
   readonly #options: MetadataFetchOptions;
-  readonly #download: MetadataDownload<Peer>;
+  readonly #download: MetadataScheduler<Peer>;
   #over = false;
 
   constructor(options: MetadataFetchOptions) {
     const { platform, infoHash } = options;
     this.#options = options;
-    this.#download = new MetadataDownload({
+    this.#download = new MetadataScheduler({
       budget: options.memory,
       isRight: (parts) => {
         const digest = platform.digest("sha1");

@@ -32,7 +32,7 @@ import {
 import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
 import { metadataPartLength } from "../../peer/mod.ts";
-import { MetadataAttempt } from "./metadata_assembly.ts";
+import { MetadataAssembly } from "./metadata_assembly.ts";
 import type { MetadataBudget } from "./metadata_budget.ts";
 
 /** Parts that are requested from a peer at once at first. Some clients drop requests that arrive in a burst. */
@@ -46,7 +46,7 @@ const SIMULTANEOUS = 3;
 /** Sizes that were lied about, and addresses of liars, that are remembered; the oldest is forgotten first. */
 const MAX_REMEMBERED = 1_000;
 
-/** A peer, of which {@linkcode MetadataDownload} needs only the address. */
+/** A peer, of which {@linkcode MetadataScheduler} needs only the address. */
 export interface MetadataPeer {
   readonly address: { readonly host: string; readonly port: number };
 }
@@ -69,7 +69,7 @@ interface Helper<P> {
   readonly key: string;
   readonly network: string;
   readonly size: number;
-  attempt: MetadataAttempt;
+  attempt: MetadataAssembly;
   /** When parts were requested from the peer that no peer has sent so far, in milliseconds. */
   readonly asked: Map<number, number>;
   /** Parts that were requested from the peer and that other peers have sent. */
@@ -92,15 +92,15 @@ interface Helper<P> {
   refusals: number;
 }
 
-/** Options for {@linkcode MetadataDownload}. */
-export interface MetadataDownloadOptions {
+/** Options for {@linkcode MetadataScheduler}. */
+export interface MetadataSchedulerOptions {
   /** Returns `true` if a dictionary, given in parts, has the right hash. */
   readonly isRight: (parts: Iterable<Bytes>) => boolean;
   /** Source of memory. */
   readonly budget: MetadataBudget;
 }
 
-/** Options for {@linkcode MetadataDownload.received}. */
+/** Options for {@linkcode MetadataScheduler.received}. */
 export interface ReceivedPartOptions {
   /** Bytes of the part; copied. */
   readonly data: Uint8Array;
@@ -111,11 +111,11 @@ export interface ReceivedPartOptions {
 }
 
 /** The download of one info dictionary. */
-export class MetadataDownload<P extends MetadataPeer> {
+export class MetadataScheduler<P extends MetadataPeer> {
   readonly #isRight: (parts: Iterable<Bytes>) => boolean;
   readonly #budget: MetadataBudget;
   readonly #helpers = new Map<P, Helper<P>>();
-  readonly #attempts = new Map<string, MetadataAttempt>();
+  readonly #attempts = new Map<string, MetadataAssembly>();
   /** Sizes for which the parts of several peers were wrong together. */
   readonly #distrusted = new LruMap<number, true>(MAX_REMEMBERED);
   readonly #liars = new LruMap<string, true>(MAX_REMEMBERED);
@@ -126,7 +126,7 @@ export class MetadataDownload<P extends MetadataPeer> {
   readonly #failures = new LruMap<string, number>(MAX_REMEMBERED);
   #over = false;
 
-  constructor(options: MetadataDownloadOptions) {
+  constructor(options: MetadataSchedulerOptions) {
     this.#isRight = options.isRight;
     this.#budget = options.budget;
   }
@@ -296,11 +296,11 @@ export class MetadataDownload<P extends MetadataPeer> {
     this.#helpers.clear();
   }
 
-  #attemptFor(size: number, { key, network }: { readonly key: string; readonly network: string }): MetadataAttempt {
+  #attemptFor(size: number, { key, network }: { readonly key: string; readonly network: string }): MetadataAssembly {
     const alone = this.#distrusted.has(size) ? key : null;
     const known = this.#attempts.get(keyOf(size, alone));
     if (known) return known;
-    const attempt = new MetadataAttempt(size, {
+    const attempt = new MetadataAssembly(size, {
       owner: this,
       failures: this.#failures.peek(network) ?? 0,
       budget: this.#budget,
@@ -355,7 +355,7 @@ export class MetadataDownload<P extends MetadataPeer> {
   }
 
   /** Forgets the requests for a part that has been received. Other peers may still send it without blame. */
-  #takeFromOthers(attempt: MetadataAttempt, part: number): void {
+  #takeFromOthers(attempt: MetadataAssembly, part: number): void {
     if (!attempt.asks.has(part)) return;
     attempt.asks.delete(part);
     for (const helper of this.#helpers.values()) {
@@ -364,7 +364,7 @@ export class MetadataDownload<P extends MetadataPeer> {
   }
 
   /** Gives each peer that names this size an attempt of its own. */
-  #distrust(attempt: MetadataAttempt, now: number): void {
+  #distrust(attempt: MetadataAssembly, now: number): void {
     this.#distrusted.set(attempt.size, true);
     for (const helper of this.#helpers.values()) {
       if (helper.attempt !== attempt) continue;
@@ -397,14 +397,14 @@ export class MetadataDownload<P extends MetadataPeer> {
    * without a part yet gets a trial beyond that. The attempts of one network count once: other networks come before its
    * second attempt.
    */
-  #placeOf(attempt: MetadataAttempt, now: number): "work" | "trial" | "none" {
+  #placeOf(attempt: MetadataAssembly, now: number): "work" | "trial" | "none" {
     if (this.#attempts.size <= MAX_METADATA_ATTEMPTS) return "work";
     const working = [...this.#attempts.values()].filter(({ here, helpers }) => here > 0 && helpers > 0);
     if (attempt.here === 0) return working.length < MAX_METADATA_ATTEMPTS ? "work" : "trial";
     const scores = new Map(working.map((one) => [one, one.score(now)]));
     working.sort((a, b) => scores.get(a)! - scores.get(b)!);
     const networks = new Set<string>();
-    const [firsts, rest]: [MetadataAttempt[], MetadataAttempt[]] = [[], []];
+    const [firsts, rest]: [MetadataAssembly[], MetadataAssembly[]] = [[], []];
     for (const one of working) {
       if (one.network !== null && networks.has(one.network)) rest.push(one);
       else firsts.push(one);
@@ -441,7 +441,7 @@ function isNew<P>({ lastAsk }: Helper<P>): boolean {
  * Returns a part for a new peer when every part has been requested from others and none of them has sent any. The new
  * peer may be the only one that would; the longer it takes, the more peers are asked at the same time.
  */
-function leastAsked(attempt: MetadataAttempt, now: number): number | null {
+function leastAsked(attempt: MetadataAssembly, now: number): number | null {
   let best: number | null = null;
   let fewest = Infinity;
   for (const [part, { count, first, lastProven }] of attempt.asks) {
@@ -453,7 +453,7 @@ function leastAsked(attempt: MetadataAttempt, now: number): number | null {
 }
 
 /** Notes that a peer won't send a part that was requested from it. */
-function takeBack(attempt: MetadataAttempt, part: number): void {
+function takeBack(attempt: MetadataAssembly, part: number): void {
   const ask = attempt.asks.get(part);
   if (ask && --ask.count <= 0) attempt.asks.delete(part);
 }
@@ -461,7 +461,7 @@ function takeBack(attempt: MetadataAttempt, part: number): void {
 type Asking = { readonly now: number; readonly proven: boolean };
 
 /** Returns `true` if a part hasn't been requested. */
-function isFresh(attempt: MetadataAttempt, part: number): boolean {
+function isFresh(attempt: MetadataAssembly, part: number): boolean {
   return !attempt.asks.has(part);
 }
 
@@ -469,7 +469,7 @@ function isFresh(attempt: MetadataAttempt, part: number): boolean {
  * Returns `true` if the peers that were asked for a part keep us waiting. A peer that has sent parts before may sooner
  * be asked for parts that were requested from others.
  */
-function isOverdue(attempt: MetadataAttempt, part: number, { now, proven }: Asking): boolean {
+function isOverdue(attempt: MetadataAssembly, part: number, { now, proven }: Asking): boolean {
   const ask = attempt.asks.get(part);
   if (!ask) return true;
   if (!proven) return now - ask.last >= METADATA_HEDGE_MS;

@@ -7,7 +7,7 @@
 import type { Bytes } from "../../base/bytes.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 
-/** What {@linkcode PieceParts} uses to take memory and to write parts to disk. */
+/** What {@linkcode LargePieceMemory} uses to take memory and to write parts to disk. */
 export interface PartMemory {
   /** Length of a part in bytes, a multiple of the block size. */
   readonly length: number;
@@ -18,7 +18,7 @@ export interface PartMemory {
   take(force: boolean): Bytes | null;
   /** Returns a buffer. */
   give(buffer: Bytes): void;
-  /** Writes a part to disk. Then the buffer is to be returned and {@linkcode PieceParts.written} to be called. */
+  /** Writes a part to disk. Then the buffer is to be returned and {@linkcode LargePieceMemory.written} to be called. */
   leave(part: LeavingPart): void;
 }
 
@@ -43,7 +43,7 @@ export interface Stretch {
 }
 
 /** Where the blocks of one piece are: in memory, on disk, or not yet received. */
-export class PieceParts {
+export class LargePieceMemory {
   readonly #memory: PartMemory;
   readonly #size: number;
   readonly #perPart: number;

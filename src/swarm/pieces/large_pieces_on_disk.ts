@@ -13,7 +13,7 @@ import type { LeavingPart } from "./large_piece_memory.ts";
 /** Bytes that are read back at once. */
 const READ_BACK = 128 * 1024;
 
-/** What {@linkcode PartsOnDisk} needs from the torrent. */
+/** What {@linkcode LargePiecesOnDisk} needs from the torrent. */
 export interface PartsHost {
   /** Writes bytes of a piece that isn't verified. Resolves when they can be read back. */
   writePart(index: number, begin: number, data: Bytes): Promise<void>;
@@ -25,7 +25,7 @@ export interface PartsHost {
   placeOf(index: number): string;
 }
 
-/** Options for {@linkcode PartsOnDisk}. */
+/** Options for {@linkcode LargePiecesOnDisk}. */
 export interface PartsOnDiskOptions {
   /** Source of the memory for reading back. */
   readonly pool: BufferPool;
@@ -34,7 +34,7 @@ export interface PartsOnDiskOptions {
 }
 
 /** The pieces of one torrent that are written in parts. What is on disk counts only when the piece is verified. */
-export class PartsOnDisk {
+export class LargePiecesOnDisk {
   readonly #host: PartsHost;
   readonly #pool: BufferPool;
   /** Called when bytes of a piece couldn't be written or read back. */

@@ -17,7 +17,7 @@ import {
 import type { Peer } from "../../peer/mod.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 import { isQuiet } from "./request_timeouts.ts";
-import type { SourceTrust } from "./peer_trust.ts";
+import type { PeerTrust } from "./peer_trust.ts";
 
 /** A failed piece is taken from a proven owner that has sent no block of it for this many milliseconds. */
 const OWNER_MS = 20_000;
@@ -38,7 +38,7 @@ const isProven = ({ proven }: Peer) => proven;
 export interface Owner {
   /** Number of the connection; negative for web seeds. */
   readonly number: number;
-  /** Name of the source in {@linkcode SourceTrust}. */
+  /** Name of the source in {@linkcode PeerTrust}. */
   readonly source: string;
   /** The connection; absent for web seeds. */
   readonly peer?: Peer;
@@ -62,7 +62,7 @@ export interface LatePiecesOptions {
 
 /** Keeps track of which source owns which piece, and which sources have had a turn at a failed piece. */
 export class Parole {
-  readonly #trust: SourceTrust;
+  readonly #trust: PeerTrust;
   readonly #owned = new Set<PartialPiece>();
   /** The owner of each piece, and when it got the piece in milliseconds. */
   readonly #owners = new Map<PartialPiece, Owner & { readonly since: number }>();
@@ -72,7 +72,7 @@ export class Parole {
   readonly #trials = new Map<string, number>();
 
   /** @param trust What is known about each source. */
-  constructor(trust: SourceTrust) {
+  constructor(trust: PeerTrust) {
     this.#trust = trust;
   }
 

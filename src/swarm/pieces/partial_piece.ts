@@ -7,7 +7,7 @@
 import type { Bytes } from "../../base/bytes.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Digest } from "../../platform/platform.ts";
-import { type PartMemory, PieceParts, type Stretch } from "./large_piece_memory.ts";
+import { LargePieceMemory, type PartMemory, type Stretch } from "./large_piece_memory.ts";
 
 /** Sender of a block that hasn't been received. Connection numbers begin at 1. */
 const NOBODY = 0;
@@ -71,7 +71,7 @@ export class PartialPiece {
   /** Number of blocks. */
   readonly blockCount: number;
   /** The parts in memory and on disk; `null` if the piece is held whole. */
-  readonly parts: PieceParts | null;
+  readonly parts: LargePieceMemory | null;
   /** The buffer of a piece that is held whole, which may be longer than the piece. */
   readonly #whole: Bytes | null;
   /** Number of the only source that may send the piece, its owner; `null` if any source may. See {@linkcode Parole}. */
@@ -105,7 +105,7 @@ export class PartialPiece {
     this.size = options.size;
     const { memory } = options;
     this.#whole = memory instanceof Uint8Array ? memory : null;
-    this.parts = memory instanceof Uint8Array ? null : new PieceParts(options.size, memory);
+    this.parts = memory instanceof Uint8Array ? null : new LargePieceMemory(options.size, memory);
     this.#digest = options.digest;
     this.lastBlockAt = options.now;
     this.blockCount = Math.ceil(options.size / BLOCK_SIZE);

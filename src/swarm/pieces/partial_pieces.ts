@@ -14,10 +14,10 @@ import { NotWantedError } from "../../storage/mod.ts";
 import { PartialPiece } from "./partial_piece.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { Parole } from "./parole.ts";
-import { type PartsHost, PartsOnDisk } from "./large_pieces_on_disk.ts";
+import { LargePiecesOnDisk, type PartsHost } from "./large_pieces_on_disk.ts";
 import type { PartMemory } from "./large_piece_memory.ts";
 import { PiecePicker } from "./piece_picker.ts";
-import { SourceTrust } from "./peer_trust.ts";
+import { PeerTrust } from "./peer_trust.ts";
 import { SmartBan, type SmartBanHost } from "./smart_ban.ts";
 
 /** What {@linkcode PartialPieces} needs from the torrent. */
@@ -69,7 +69,7 @@ export class PartialPieces {
   /** Started pieces that have free blocks, in the order in which they were started. */
   readonly open = new Set<PartialPiece>();
   /** What is known about each source of blocks. */
-  readonly trust = new SourceTrust();
+  readonly trust = new PeerTrust();
   /** Pieces that only one source may send. */
   readonly parole = new Parole(this.trust);
   /** Pieces that haven't been started. */
@@ -91,7 +91,7 @@ export class PartialPieces {
   /** Complete pieces that are being checked or written, each with a promise that settles when that is over. */
   readonly #verifying = new Map<PartialPiece, Promise<void>>();
   /** Pieces that are too large to be held whole. */
-  readonly #onDisk: PartsOnDisk;
+  readonly #onDisk: LargePiecesOnDisk;
   /** Indexes of the pieces in `#verifying`, and of dropped pieces whose parts are still being written. */
   readonly #checking = new Set<number>();
   #stopped = false;
@@ -102,7 +102,7 @@ export class PartialPieces {
     this.pool = options.pool;
     this.pool.memoryAvailable = () => this.memoryAvailable.forEach((tell) => tell());
     this.#platform = options.platform;
-    this.#onDisk = new PartsOnDisk(host, {
+    this.#onDisk = new LargePiecesOnDisk(host, {
       pool: options.pool,
       failed: (piece, thrown) => {
         // A complete piece fails when it is checked, and a dropped piece needs nothing from the disk.

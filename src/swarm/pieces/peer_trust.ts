@@ -31,7 +31,7 @@ interface TrustRecord {
  * is wrong until that piece passes and the fault wasn't the source's, or until a piece that the source sent alone is
  * right.
  */
-export class SourceTrust {
+export class PeerTrust {
   /** Called when a source has become proven or suspect. */
   changed: () => void = () => {};
   /** Suspected sources, by failed piece. */

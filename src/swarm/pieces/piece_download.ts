@@ -15,7 +15,7 @@ import type { PartialPiece } from "./partial_piece.ts";
 import { PartialPieces, type PartialPiecesHost, type PartialPiecesOptions } from "./partial_pieces.ts";
 import { leastDeserving, stalledPieces } from "./piece_eviction.ts";
 import type { PiecePicker } from "./piece_picker.ts";
-import { QueueOverflow } from "./request_queue_overflow.ts";
+import { RequestQueueOverflow } from "./request_queue_overflow.ts";
 import { RequestStrategy } from "./request_strategy.ts";
 import { isQuiet, mayHaveDropped, takeBackOverdue, type TakingBack } from "./request_timeouts.ts";
 import { busyWithOthers, evictionCandidate, type Urgency } from "./time_critical.ts";
@@ -74,7 +74,7 @@ export class PieceDownload {
   #stopped = false;
   /** Time of the last attempt to give memory to other torrents. */
   #yieldedAt = -Infinity;
-  readonly #overflow = new QueueOverflow();
+  readonly #overflow = new RequestQueueOverflow();
   /** Peers that had every piece and have lost some (BEP 54). */
   readonly #reneged = new WeakSet<Peer>();
 

@@ -22,7 +22,7 @@ interface HangUp {
 }
 
 /** Remembers how many requests were outstanding when peers hung up, so that they are sent fewer when they are back. */
-export class QueueOverflow {
+export class RequestQueueOverflow {
   readonly #known = new LruMap<string, HangUp>(MAX_REMEMBERED_HOSTS);
 
   /** Limits the requests of a new connection to what its address was found to hold. */

@@ -11,7 +11,7 @@ import { networkOf } from "../../base/networks.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { PartialPiece } from "./partial_piece.ts";
-import type { PartsOnDisk } from "./large_pieces_on_disk.ts";
+import type { LargePiecesOnDisk } from "./large_pieces_on_disk.ts";
 
 /** The blocks of a piece that failed its hash check. */
 export interface Attempt {
@@ -102,14 +102,14 @@ export interface SmartBanOptions {
   /** Digests and yielding to other work. */
   readonly platform: Pick<Platform, "digest" | "yieldToEventLoop">;
   /** Pieces that aren't held whole. */
-  readonly onDisk: PartsOnDisk;
+  readonly onDisk: LargePiecesOnDisk;
 }
 
 /** Checks complete pieces against their hashes. */
 export class SmartBan {
   readonly #host: SmartBanHost;
   readonly #platform: Pick<Platform, "digest" | "yieldToEventLoop">;
-  readonly #onDisk: PartsOnDisk;
+  readonly #onDisk: LargePiecesOnDisk;
   readonly #evidence = new BlockEvidence();
 
   constructor(host: SmartBanHost, { platform, onDisk }: SmartBanOptions) {

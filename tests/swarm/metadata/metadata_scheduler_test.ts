@@ -11,7 +11,7 @@ import {
 } from "../../../src/base/defences.ts";
 import { METADATA_PART } from "../../../src/peer/mod.ts";
 import { MetadataBudget } from "../../../src/swarm/metadata/metadata_budget.ts";
-import { MetadataDownload, type MetadataProgress } from "../../../src/swarm/metadata/metadata_scheduler.ts";
+import { type MetadataProgress, MetadataScheduler } from "../../../src/swarm/metadata/metadata_scheduler.ts";
 import { seededRandom } from "../../support/random.ts";
 
 /** A peer of the pure tests. */
@@ -51,7 +51,7 @@ function spoilt(info: Uint8Array<ArrayBuffer>, part = 0): Uint8Array<ArrayBuffer
 function downloadOf<P extends { readonly address: { readonly host: string; readonly port: number } }>(
   info: Uint8Array,
   budget = new MetadataBudget(),
-): MetadataDownload<P> {
+): MetadataScheduler<P> {
   const isRight = (parts: Iterable<Uint8Array>) => {
     let at = 0;
     for (const part of parts) {
@@ -60,7 +60,7 @@ function downloadOf<P extends { readonly address: { readonly host: string; reado
     }
     return at === info.length;
   };
-  return new MetadataDownload<P>({ budget, isRight });
+  return new MetadataScheduler<P>({ budget, isRight });
 }
 
 // A whole search, in virtual time.
@@ -391,7 +391,7 @@ for (const { name, info, actors, within } of SCENES) {
   });
 }
 
-Deno.test("MetadataDownload shuts out those who sent what was wrong, and an address that did so on many ports", () => {
+Deno.test("MetadataScheduler shuts out those who sent what was wrong, and an address that did so on many ports", () => {
   const honest = { host: "good", joins: 3_000, answer: () => 400 };
   const sock = Array.from({ length: 6 }, (_, i) => ({ host: "sock", port: i + 1, info: wrong, answer: () => 5 }));
   const { found, banned } = play(middle, [...sock, honest]);
@@ -402,7 +402,7 @@ Deno.test("MetadataDownload shuts out those who sent what was wrong, and an addr
   assertEquals([...liars].sort(), ["liar0 1", "liar1 1", "liar2 1"]);
 });
 
-Deno.test("MetadataDownload doesn't shut out this machine for the lies of some of its programs", () => {
+Deno.test("MetadataScheduler doesn't shut out this machine for the lies of some of its programs", () => {
   const programs = Array.from(
     { length: 6 },
     (_, i) => ({ host: "127.0.0.1", port: i + 1, info: wrong, answer: () => 5 }),
@@ -412,7 +412,7 @@ Deno.test("MetadataDownload doesn't shut out this machine for the lies of some o
   assertEquals(banned.size, 6);
 });
 
-Deno.test("MetadataDownload finds the liars among those who helped, whatever the order", () => {
+Deno.test("MetadataScheduler finds the liars among those who helped, whatever the order", () => {
   for (let seed = 1; seed <= 30; seed++) {
     const random = seededRandom(seed);
     const actors = Array.from({ length: 6 }, (_, i) => ({
@@ -427,14 +427,14 @@ Deno.test("MetadataDownload finds the liars among those who helped, whatever the
   }
 });
 
-Deno.test("MetadataDownload doesn't ask a peer that keeps it waiting for anything more while others answer", () => {
+Deno.test("MetadataScheduler doesn't ask a peer that keeps it waiting for anything more while others answer", () => {
   const { asked } = play(middle, [{ host: "mute", answer: silent }, ...crowd(2, { joins: 500, answer: () => 900 })]);
   assertEquals(asked.filter(({ host }) => host === "mute").length, 2);
 });
 
 // Single decisions.
 
-Deno.test("MetadataDownload asks several peers for different parts, for more as they answer quickly", () => {
+Deno.test("MetadataScheduler asks several peers for different parts, for more as they answer quickly", () => {
   const info = payload(10 * METADATA_PART + 5);
   const download = downloadOf<Helper>(info);
   const helpers = ["a", "b", "c"].map((host) => new Helper(host, info));
@@ -446,7 +446,7 @@ Deno.test("MetadataDownload asks several peers for different parts, for more as 
   assertEquals(download.progress, 1 / 11);
 });
 
-Deno.test("MetadataDownload asks the next one for what is late or turned down or was taken along, and takes late answers", () => {
+Deno.test("MetadataScheduler asks the next one for what is late or turned down or was taken along, and takes late answers", () => {
   const info = payload(METADATA_PART);
   const download = downloadOf<Helper>(info);
   const [slow, mean, gone, good] = ["a", "b", "c", "d"].map((host) => new Helper(host, info)) as Helper[];
@@ -465,7 +465,7 @@ Deno.test("MetadataDownload asks the next one for what is late or turned down or
   assertEquals(download.received(slow!, 0, slow!.part(0, 2 * METADATA_HEDGE_MS)).kind, "done");
 });
 
-Deno.test("MetadataDownload doesn't hold late answers against anybody, but takes nothing that it did not ask for", () => {
+Deno.test("MetadataScheduler doesn't hold late answers against anybody, but takes nothing that it did not ask for", () => {
   const info = payload(3 * METADATA_PART);
   const download = downloadOf<Helper>(info);
   const [slow, good] = [new Helper("a", info), new Helper("b", info)];
@@ -484,7 +484,7 @@ Deno.test("MetadataDownload doesn't hold late answers against anybody, but takes
   assertEquals(download.received(slow, 1, slow.part(1, now)).kind, "unwanted");
 });
 
-Deno.test("MetadataDownload asks the only one that doesn't answer again, ever more seldom", () => {
+Deno.test("MetadataScheduler asks the only one that doesn't answer again, ever more seldom", () => {
   const info = payload(METADATA_PART);
   const download = downloadOf<Helper>(info);
   const only = new Helper("a", info);
@@ -495,7 +495,7 @@ Deno.test("MetadataDownload asks the only one that doesn't answer again, ever mo
   assertEquals(times, [0, first, 3 * first, 7 * first, 7 * first + 60_000, 7 * first + 120_000]);
 });
 
-Deno.test("MetadataDownload names those that don't answer, so that others can have their places", () => {
+Deno.test("MetadataScheduler names those that don't answer, so that others can have their places", () => {
   const info = payload(3 * METADATA_PART);
   const download = downloadOf<Helper>(info);
   const [mute, good] = [new Helper("a", info), new Helper("b", info)];
@@ -508,7 +508,7 @@ Deno.test("MetadataDownload names those that don't answer, so that others can ha
   assertEquals([...download.silent(METADATA_AGAIN_MS)], [mute]);
 });
 
-Deno.test("MetadataDownload lets only so many sizes go on at the same time, but tries everybody", () => {
+Deno.test("MetadataScheduler lets only so many sizes go on at the same time, but tries everybody", () => {
   const info = payload(3 * METADATA_PART);
   const download = downloadOf<Helper>(info);
   const liars = Array.from({ length: 12 }, (_, i) => new Helper(`liar${i}`, payload((i + 5) * METADATA_PART)));
@@ -522,7 +522,7 @@ Deno.test("MetadataDownload lets only so many sizes go on at the same time, but 
   assert(download.ask(honest, 200).length > 0);
 });
 
-Deno.test("MetadataDownload keeps what came for a while when all are gone, but not for ever", () => {
+Deno.test("MetadataScheduler keeps what came for a while when all are gone, but not for ever", () => {
   const info = payload(3 * METADATA_PART);
   const budget = new MetadataBudget();
   const download = downloadOf<Helper>(info, budget);
@@ -542,7 +542,11 @@ Deno.test("MetadataDownload keeps what came for a while when all are gone, but n
 // Memory.
 
 /** Lets a peer send every requested part except the last `keepBack` parts. */
-function fill(download: MetadataDownload<Helper>, helper: Helper, options: { now: number; keepBack?: number }): number {
+function fill(
+  download: MetadataScheduler<Helper>,
+  helper: Helper,
+  options: { now: number; keepBack?: number },
+): number {
   const { now, keepBack = 1 } = options;
   const count = Math.ceil(helper.info.length / METADATA_PART);
   let given = 0;

@@ -1,7 +1,7 @@
 /** Limits on requests by the trust in a peer: exclusive pieces, parole, and the repair of wrong pieces. */
 
 import { assert, assertEquals } from "@std/assert";
-import { SourceTrust } from "../../../src/swarm/pieces/peer_trust.ts";
+import { PeerTrust } from "../../../src/swarm/pieces/peer_trust.ts";
 import { settle } from "../../support/virtual_clock.ts";
 import { asked, BLOCK, BLOCKS, Lab } from "./download_lab.ts";
 
@@ -252,8 +252,8 @@ Deno.test("PieceDownload gives a newcomer all of its first piece while nobody is
   assertEquals([...asked(newcomer).values()], [12, 4]);
 });
 
-Deno.test("SourceTrust: right data proves, a part in wrong data casts doubt, and a whole right piece clears", () => {
-  const trust = new SourceTrust();
+Deno.test("PeerTrust: right data proves, a part in wrong data casts doubt, and a whole right piece clears", () => {
+  const trust = new PeerTrust();
   let changes = 0;
   trust.changed = () => changes++;
   const all = (...sources: string[]) => new Set(sources);
@@ -273,8 +273,8 @@ Deno.test("SourceTrust: right data proves, a part in wrong data casts doubt, and
   assertEquals(changes, 6);
 });
 
-Deno.test("SourceTrust.suspects() suspects whoever is known for much less first, and all when that tells nobody apart", () => {
-  const trust = new SourceTrust();
+Deno.test("PeerTrust.suspects() suspects whoever is known for much less first, and all when that tells nobody apart", () => {
+  const trust = new PeerTrust();
   for (let i = 0; i < 8; i++) trust.passed(i, new Set(["old"]));
   trust.passed(9, new Set(["new"]));
   assertEquals(trust.suspects(new Set(["old", "new"])), new Set(["new"]));

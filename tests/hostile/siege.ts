@@ -1,5 +1,5 @@
 /**
- * Runs many attacks at once on one Shoal, and checks that it works on and reports the attackers.
+ * Runs many attacks at once on one Shoal, and checks that transfers complete and attackers are reported.
  *
  * @module
  */

@@ -183,7 +183,7 @@ export class Lab {
   }
 
   /**
-   * Starts a client that has the payload. The client uses the test's own copy, so it must not write.
+   * Starts a client that has the payload. The client uses the test's own copy, and must not write to it.
    *
    * @param client Name of the client.
    * @param how See {@linkcode ClientOptions}.

@@ -113,8 +113,8 @@ export class PrivateNetwork implements AsyncDisposable {
 async function removeStale(): Promise<void> {
   const { stdout } = await run(["ip", "netns", "list"]);
   for (const line of stdout) {
-    const [, prefix, owner] = NAME.exec(line.split(" ")[0]!) ?? [];
-    if (prefix !== undefined && !await isAlive(owner!)) await new Guard(REMOVE, prefix)[Symbol.asyncDispose]();
+    const [, prefix, pid] = NAME.exec(line.split(" ")[0]!) ?? [];
+    if (prefix !== undefined && !await isAlive(pid!)) await new Guard(REMOVE, prefix)[Symbol.asyncDispose]();
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Scenarios in which users change their torrents while these run.
+ * Scenarios in which users change torrents while the torrents run.
  *
  * @module
  */
@@ -15,25 +15,26 @@ import { addPeers, addSeeder, drawScale, drawTorrent, endWell, LIMIT, type Scena
 import type { World } from "./world.ts";
 
 const MINUTE = 60_000;
-/** Milliseconds after which a change is in the database, whatever happens: a second between two writes, and a little. */
+/** Milliseconds after which a change must be in the database: 1 s between two writes, and a margin. */
 const WRITTEN_MS = 1_100;
-/** Bytes that may come twice for nobody's fault: in the endgame several are asked for the last blocks. */
+/** Bytes that may be downloaded twice in the endgame, in which the last blocks are requested from several peers. */
 const ENDGAME = 1024 * 1024;
 
-/** Where torrents go; the last is on another disk. */
+/** Folders of torrents. The last is on another disk. */
 const FOLDERS = [FOLDER, "/elsewhere", "/usb"];
 
-/** What was set at a moment. */
+/** Settings of a torrent at a time. */
 interface Change {
+  /** Milliseconds on the virtual clock. */
   readonly at: number;
-  /** In words. */
+  /** Settings as text, see {@linkcode settingsOf}. */
   readonly settings: string;
 }
 
-/** What is kept of a torrent that isn't there. */
+/** Settings of a torrent that doesn't exist. */
 const NOTHING = "nothing";
 
-/** All that is to be kept of a torrent. */
+/** Returns all settings of a torrent that must survive a restart, as text. */
 function settingsOf({ session, torrent: current }: SimHost): string {
   if (!current || !session?.torrents.includes(current)) return NOTHING;
   const { folder, paused, sequential, limits, trackers, wantedFiles, priorities } = current;
@@ -41,19 +42,19 @@ function settingsOf({ session, torrent: current }: SimHost): string {
   return JSON.stringify({ folder, paused, sequential, limits, trackers, wantedFiles, special });
 }
 
-/** A machine with a user who can't leave it alone. */
+/** A host whose user changes the torrent at random. */
 class Restless {
   readonly host: SimHost;
-  /** Bytes that may be fetched again, since what was asked for or half here went when something was changed. */
+  /** Bytes that may be downloaded again, since a change has discarded unfinished pieces or requested blocks. */
   excused = 0;
   readonly #world: World;
-  /** Bytes that came to torrents that have been removed. */
+  /** Bytes downloaded by torrents that have been removed, and in earlier runs of the program. */
   #before = 0;
-  /** What was set, and when, since the program was started. */
+  /** Settings since the start of the program. */
   #history: Change[] = [];
-  /** Whether the torrent is being removed. */
+  /** `true` while the torrent is being removed. */
   #isLeaving = false;
-  /** What was asked of the torrent and isn't done yet. */
+  /** Commands that aren't done yet. */
   readonly #pending = new Set<Promise<unknown>>();
 
   constructor(world: World, host: SimHost) {
@@ -69,12 +70,12 @@ class Restless {
     return torrent;
   }
 
-  /** Payload bytes that came. */
+  /** Downloaded payload bytes. */
   get downloaded(): number {
     return this.#before + (this.host.torrent?.downloaded ?? 0);
   }
 
-  /** Does one thing, drawn at random; waits for its end, or doesn't. */
+  /** Runs a random command, and waits for its end with a probability of 0.4. */
   async act(): Promise<void> {
     const world = this.#world;
     const commands = { ...this.#changes(), ...this.#works() };
@@ -83,14 +84,14 @@ class Restless {
     if (world.chance(0.4)) await done;
   }
 
-  /** Changes one thing, drawn at random. */
+  /** Changes a random setting. */
   change(): void {
     const commands = this.#changes();
     const name = this.#world.oneOf(Object.keys(commands));
     void this.order(name, commands[name]!);
   }
 
-  /** Has something done. What it throws is a failure, unless the torrent has left meanwhile. */
+  /** Runs a command. An error is a failure of the simulation, unless the torrent or the program has ended meanwhile. */
   order(name: string, command: () => unknown): Promise<void> {
     const { host } = this;
     const { torrent, starts } = host;
@@ -113,7 +114,7 @@ class Restless {
     return done;
   }
 
-  /** Has the program end, at once or in good order, and starts it again: it knows what was set. */
+  /** Kills or stops the program, starts it again, and checks that the settings were kept. */
   async restart(): Promise<void> {
     const { host } = this;
     const world = this.#world;
@@ -134,7 +135,7 @@ class Restless {
     await host.boot();
     const isKnown = await host.restore();
     this.#note();
-    // What was set a second before a kill may be lost; nothing is when the program stops.
+    // A change within the last second before a kill may be lost. A clean stop loses nothing.
     const first = before.findLastIndex(({ at }) => at <= end - (isKilled ? WRITTEN_MS : 0));
     const last = this.#history[0]!.settings;
     const isKept = before.slice(Math.max(0, first)).some(({ settings }) => settings === last) ||
@@ -146,7 +147,7 @@ class Restless {
     world.go(this.#countLost(had));
   }
 
-  /** What a kill has lost may be fetched again. */
+  /** Excuses the bytes of pieces that a kill has lost. */
   async #countLost(had: number): Promise<void> {
     const { torrent, starts } = this.host;
     while (torrent?.attached === false && starts === this.host.starts) await this.#world.sleep(1);
@@ -156,16 +157,16 @@ class Restless {
     this.#world.trace(this.host, `lost ${lost} of ${had} pieces`);
   }
 
-  /** Takes note of what is set now. */
+  /** Records the current settings. */
   #note(): void {
     if (this.host.session === null) return;
     const settings = settingsOf(this.host);
-    // One that has left the session is gone for good a moment later.
+    // A torrent that has left the session is removed from the database only a moment later.
     if (this.#isLeaving && settings === NOTHING) return;
     this.#history.push({ at: this.#world.clock.now(), settings });
   }
 
-  /** In the end everything is wanted, without limits. */
+  /** Waits for all commands, then selects all files, and removes pause and limits. */
   async settle(): Promise<void> {
     await Promise.all(this.#pending);
     const { torrent } = this;
@@ -177,7 +178,7 @@ class Restless {
     this.host.follow(torrent);
   }
 
-  /** What is done at once. */
+  /** Commands that take effect at once. */
   #changes(): Record<string, () => unknown> {
     const world = this.#world;
     const { torrent } = this;
@@ -196,7 +197,7 @@ class Restless {
     };
   }
 
-  /** What takes a while. */
+  /** Commands that take some time. */
   #works(): Record<string, () => Promise<unknown>> {
     const world = this.#world;
     const { torrent } = this;
@@ -210,7 +211,7 @@ class Restless {
       "check all": () => torrent.recheck(),
       move: () => this.#move(world.oneOf(FOLDERS)),
       "leave and come again": () => this.#comeAgain(some(), { data: false }),
-      // Nobody else may have what the source has.
+      // The seeder may have the only copy.
       ...(this.host.name !== "seeder" && { "begin anew": () => this.#comeAgain(some(), { data: true }) }),
     };
   }
@@ -224,12 +225,12 @@ class Restless {
     if (starts === host.starts && torrent === host.torrent) host.folder = folder;
   }
 
-  /** Removes the torrent, with its data or without, and adds it again. */
+  /** Removes the torrent, with or without its data, and adds it again. */
   async #comeAgain(files: ReadonlySet<number> | null, options: { readonly data: boolean }): Promise<void> {
     const { host, torrent } = this;
     const { starts } = host;
     await Promise.all(this.#pending);
-    // The program may have ended meanwhile, or somebody else does that already.
+    // The program may have ended meanwhile, or another command may be removing the torrent.
     if (this.#isLeaving || starts !== host.starts || host.torrent !== torrent) return;
     this.#isLeaving = true;
     if (options.data) this.excused += this.#world.truth.meta.totalLength;
@@ -251,7 +252,7 @@ class Restless {
   }
 }
 
-/** What a torrent must not have said: on disks without faults nothing fails. */
+/** Returns the first error, warning or failed piece among events, or `null`. Without disk faults there are none. */
 function failureOf(events: readonly SessionEvent[]): string | null {
   for (const event of events) {
     if (event.event === "error" || event.event === "warning") {
@@ -262,7 +263,7 @@ function failureOf(events: readonly SessionEvent[]): string | null {
   return null;
 }
 
-/** All finish, and nothing has been fetched for nothing. */
+/** Waits until all hosts are complete, and checks that none has downloaded more than needed. */
 async function finishFrugally(world: World, users: readonly Restless[]): Promise<void> {
   const hosts = users.map(({ host }) => host);
   await world.run(() => hosts.every(({ isComplete }) => isComplete), {
@@ -280,7 +281,7 @@ async function finishFrugally(world: World, users: readonly Restless[]): Promise
 
 const commands: Scenario = {
   name: "commands",
-  purpose: "Users pause, choose files, limit, check, remove and add torrents again at any moment: all finish.",
+  purpose: "Users pause, choose files, limit, check, remove and add torrents again at any time: all finish.",
   async run(world) {
     for (let i = world.pick(1, 3); i > 0; i--) world.addTracker();
     drawTorrent(world, { pieces: [10, 40], files: [2, 8] });
@@ -309,7 +310,7 @@ const commands: Scenario = {
 
 const sessions: Scenario = {
   name: "sessions",
-  purpose: "Users change torrents at any moment, programs are killed or stopped between: each goes on as it was set.",
+  purpose: "Users change torrents, and programs are killed or stopped at any time: torrents keep their settings.",
   async run(world) {
     for (let i = world.pick(1, 3); i > 0; i--) world.addTracker();
     drawTorrent(world, { pieces: [16, 40], files: [2, 8] });
@@ -337,5 +338,5 @@ const sessions: Scenario = {
   },
 };
 
-/** The scenarios. */
+/** Scenarios in which users change torrents. */
 export const COMMAND_SCENARIOS: readonly Scenario[] = [commands, sessions];

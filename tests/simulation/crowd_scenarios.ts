@@ -1,5 +1,5 @@
 /**
- * Scenarios in which nothing is broken: who has what, who comes when.
+ * Scenarios without faults, which differ in the pieces that peers have and the times at which peers come and go.
  *
  * @module
  */
@@ -21,26 +21,26 @@ import {
 } from "./scenario.ts";
 import type { World } from "./world.ts";
 
-/** One seed in this many plays the largest size; the others search with smaller ones. */
+/** Part of the seeds that play the largest size. The other seeds play smaller sizes, which are faster. */
 const LARGE = 1 / 12;
 
 const flashCrowd: Scenario = {
   name: "flash-crowd",
-  purpose: "One seeder, up to 200 leechers at once: all finish, though nobody has room for more than a few of them.",
+  purpose: "One seeder and up to 200 leechers at once, each with room for only a few connections: all finish.",
   async run(world) {
     const leechers = world.chance(LARGE) ? 200 : drawScale(world, 20, 60);
     drawTorrent(world, { pieces: [6, 12], pieceLengths: [16_384, 32_768] });
     const maxPeers = world.pick(5, 10);
     addSeeder(world, { session: { maxPeers }, profile: { ...drawLine(world), up: 300_000 } });
-    const crowd = addPeers(world, leechers, { session: { maxPeers }, nat: world.oneOf([0, 0, 0.3]) });
-    startWithin(world, crowd, world.oneOf([1, 1_000, 30_000]));
-    await endWell(world, crowd);
+    const peers = addPeers(world, leechers, { session: { maxPeers }, nat: world.oneOf([0, 0, 0.3]) });
+    startWithin(world, peers, world.oneOf([1, 1_000, 30_000]));
+    await endWell(world, peers);
   },
 };
 
 const seederLeaves: Scenario = {
   name: "seeder-leaves",
-  purpose: "The only seeder goes when the swarm holds 1.05 copies: the leechers finish among themselves.",
+  purpose: "The only seeder leaves when the swarm holds 1.05 copies: the leechers finish among themselves.",
   async run(world) {
     drawTorrent(world, { pieces: [20, 40], pieceLengths: [16_384, 32_768] });
     const seeder = addSeeder(world);
@@ -52,7 +52,7 @@ const seederLeaves: Scenario = {
   },
 };
 
-/** Goes, one way or the other. */
+/** Ends a host in a random way: it vanishes, is killed or is stopped. */
 function depart(world: World, host: SimHost): Promise<void> | void {
   const way = world.pick(0, 2);
   if (way === 0) return host.vanish();
@@ -63,7 +63,8 @@ function depart(world: World, host: SimHost): Promise<void> | void {
 
 const churn: Scenario = {
   name: "churn",
-  purpose: "Peers live for half a minute, come and go in every way, some with what they had: those that stay finish.",
+  purpose:
+    "Peers join for about half a minute, leave in every way, and return with their data: peers that stay finish.",
   async run(world) {
     drawTorrent(world, { pieces: [16, 40], pieceLengths: [16_384, 32_768] });
     addSeeder(world, { profile: { ...drawLine(world), up: drawScale(world, 10_000, 60_000) } });
@@ -78,7 +79,7 @@ const churn: Scenario = {
   },
 };
 
-/** Comes and goes until nobody comes any more. */
+/** Starts and ends a host repeatedly, at random times, until `end`. */
 async function visit(world: World, guest: SimHost, end: number): Promise<void> {
   while (world.clock.now() < end) {
     await guest.start();
@@ -92,7 +93,7 @@ async function visit(world: World, guest: SimHost, end: number): Promise<void> {
 
 const slowRare: Scenario = {
   name: "slow-rare",
-  purpose: "One very slow peer has the only copy of a piece: all finish, not much later than it can send it.",
+  purpose: "One very slow peer has the only copy of a piece: all finish soon after that peer can have sent the piece.",
   async run(world) {
     drawTorrent(world, { pieces: [16, 30] });
     const { pieceCount, pieceLength } = world.truth.meta;
@@ -101,7 +102,7 @@ const slowRare: Scenario = {
     slow.plant((index) => index === rare);
     const fast = addPeers(world, world.pick(2, 6));
     for (const host of fast) host.plant((index) => index !== rare && world.chance(0.7));
-    // What chance has given to nobody is with the first.
+    // The first host has all other pieces, so that each of them exists.
     fast[0]!.plant((index) => index !== rare);
     world.go(slow.start({ check: true }));
     for (const host of fast) world.later(world.between(0, 3_000), () => host.start({ check: true }));
@@ -112,18 +113,18 @@ const slowRare: Scenario = {
 
 const halves: Scenario = {
   name: "halves",
-  purpose: "Two or three peers hold a part each and nobody holds all: they complete each other.",
+  purpose: "Two or three peers have a different part each, and no peer has all: they complete each other.",
   async run(world) {
     drawTorrent(world, { pieces: [6, 60] });
     const parts = world.pick(2, 3);
     const way = world.pick(0, 2);
     const { pieceCount } = world.truth.meta;
-    const owner = Array.from({ length: pieceCount }, (_, i) => {
+    const partOf = Array.from({ length: pieceCount }, (_, i) => {
       if (way === 0) return i % parts;
       return way === 1 ? Math.floor(i * parts / pieceCount) : world.pick(0, parts - 1);
     });
     const hosts = addPeers(world, parts, { nat: 0 });
-    hosts.forEach((host, part) => host.plant((index) => owner[index] === part));
+    hosts.forEach((host, part) => host.plant((index) => partOf[index] === part));
     for (const host of hosts) world.later(world.between(0, 60_000), () => host.start({ check: true }));
     await endWell(world, hosts);
   },
@@ -131,7 +132,7 @@ const halves: Scenario = {
 
 const manyPieces: Scenario = {
   name: "many-pieces",
-  purpose: "Up to 10,000 pieces: nothing that is done for each of them takes too long or too much.",
+  purpose: "Up to 10,000 pieces: the work for each piece stays cheap, and all finish.",
   async run(world) {
     const pieces = world.chance(LARGE) ? 10_000 : drawScale(world, 400, 1_200);
     drawTorrent(world, { pieces: [pieces, pieces], pieceLengths: [1_024, 2_048], files: [1, 3] });
@@ -147,7 +148,7 @@ const manyPieces: Scenario = {
 
 const manyFiles: Scenario = {
   name: "many-files",
-  purpose: "Up to 5,000 files, empty and tiny ones among them: each gets its name when it is right, none is left open.",
+  purpose: "Up to 5,000 files, some empty or tiny: each gets its final name when it is right, and no file stays open.",
   async run(world) {
     const files = world.chance(LARGE) ? 5_000 : drawScale(world, 100, 300);
     drawTorrent(world, { pieces: [12, 24], files: [files, files], pieceLengths: [16_384, 65_536] });
@@ -160,8 +161,7 @@ const manyFiles: Scenario = {
 
 const tightMemory: Scenario = {
   name: "tight-memory",
-  purpose:
-    "Memory for two or three pieces, or not even for one, and more peers than anybody serves at once: all finish.",
+  purpose: "Memory for two or three pieces, or less than one, and more peers than there are upload slots: all finish.",
   async run(world) {
     drawTorrent(world, { pieces: [6, 12], pieceLengths: [131_072, 262_144, 1_048_576] });
     const session = { cacheBytes: world.oneOf([262_144, 524_288]), maxPeers: 30 };
@@ -172,7 +172,7 @@ const tightMemory: Scenario = {
   },
 };
 
-/** Scenarios in which nothing is broken. */
+/** Scenarios without faults. */
 export const CROWD_SCENARIOS: readonly Scenario[] = [
   flashCrowd,
   seederLeaves,

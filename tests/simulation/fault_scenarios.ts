@@ -1,5 +1,5 @@
 /**
- * Scenarios in which something is broken: trackers, disks, clocks, the network, the power supply.
+ * Scenarios with faults of trackers, disks, clocks, the network and programs.
  *
  * @module
  */
@@ -27,7 +27,7 @@ const HOUR = 60 * MINUTE;
 
 const trackerFlaps: Scenario = {
   name: "tracker-flaps",
-  purpose: "Trackers are silent, refuse, break and talk rubbish in turn: peers find each other all the same.",
+  purpose: "Trackers are silent, refuse connections, fail or send garbage in turn: peers still find each other.",
   async run(world) {
     for (let i = world.pick(1, 3); i > 0; i--) world.addTracker();
     const moods: readonly TrackerMood[] = ["up", "silent", "refusing", "broken", "rubbish"];
@@ -52,7 +52,7 @@ const trackerFlaps: Scenario = {
     await finishAll(world, leechers, 5 * HOUR);
     over = true;
     for (const tracker of world.trackers) tracker.mood = "up";
-    // Trackers that failed are asked again after half an hour at the latest.
+    // Peers announce again to failed trackers after at most half an hour.
     await world.pass(45 * MINUTE);
     await endWell(world, leechers);
   },
@@ -60,13 +60,14 @@ const trackerFlaps: Scenario = {
 
 const diskFull: Scenario = {
   name: "disk-full",
-  purpose: "A disk fills up half-way: that torrent ends and says so; with room it goes on from there.",
+  purpose: "A disk fills up during a download: the torrent fails with the reason, and continues when there is room.",
   async run(world) {
     drawTorrent(world, { pieces: [16, 40] });
     addSeeder(world);
     const { totalLength, pieceLength, files } = world.truth.meta;
     const slack = (files.length + 4) * 16_384;
-    // A small torrent would fit into what the pages of many small files leave free.
+    // The disk counts whole pages, so a small torrent of many small files needs some slack, but not so much that it
+    // fits.
     const room = Math.floor(Math.min(slack + totalLength * world.between(0.2, 0.8), totalLength * 0.8));
     const others = addPeers(world, world.pick(0, 3));
     const victim = addPeer(world, "victim", { disk: { latency: 0, speed: 1e8, room } });
@@ -89,7 +90,7 @@ const diskFull: Scenario = {
     const completed = victim.events.findLast((event) => event.event === "completed");
     const fetched = completed?.event === "completed" ? completed.bytes : Infinity;
     const missing = totalLength - there * pieceLength + pieceLength;
-    // In the endgame a block may come twice, no more of them than are on the way.
+    // In the endgame, blocks in flight may be downloaded twice.
     const most = missing + Math.max(1024 * 1024, missing);
     const breach = fetched > most ? `it fetched ${fetched} bytes, though only ${missing} were missing` : null;
     world.invariants.hold("only what is missing", victim, breach);
@@ -99,7 +100,7 @@ const diskFull: Scenario = {
 
 const badDisk: Scenario = {
   name: "bad-disk",
-  purpose: "Disks are slow and fail now and then, bits flip while nothing runs: started again, all finish, right.",
+  purpose: "Disks are slow and fail at times, and bits flip between runs: after restarts, all finish with right data.",
   async run(world) {
     drawTorrent(world, { pieces: [10, 30] });
     addSeeder(world);
@@ -123,9 +124,9 @@ const badDisk: Scenario = {
   },
 };
 
-/** Starts again whenever the torrent fails, as a stubborn user does. */
+/** Restarts the program whenever its torrent fails, until the torrent is complete. */
 async function persevere(world: World, host: SimHost): Promise<void> {
-  // Nothing but a check finds a bit that has flipped, so there is one at each start until one has come to its end.
+  // Only a check finds a flipped bit, so after a flip, each start checks.
   let doubtful = false;
   await host.start();
   while (!host.isComplete) {
@@ -133,8 +134,8 @@ async function persevere(world: World, host: SimHost): Promise<void> {
     const { failure } = host;
     if (failure === null) continue;
     await host.stop();
-    // The only piece of a small file, shared with a neighbour in which a bit has flipped, and no state that could be kept:
-    // then nothing tells that the file is ours, and the user is asked to move it away.
+    // If the only piece of a small file is shared with a file in which a bit has flipped, and there is no resume state,
+    // nothing shows that the small file belongs to the torrent, and the user is asked to move it away.
     if (doubtful && failure instanceof ShoalError && failure.hint?.startsWith("move it away")) {
       host.files.moveAway(failure.where);
     }
@@ -153,7 +154,7 @@ async function persevere(world: World, host: SimHost): Promise<void> {
 
 const clockJump: Scenario = {
   name: "clock-jump",
-  purpose: "The time of day jumps by hours, programs stand still for up to two hours: all go on and finish.",
+  purpose: "Wall clocks jump by hours, and programs are suspended for up to two hours: all continue and finish.",
   async run(world) {
     drawTorrent(world, { pieces: [20, 60] });
     addSeeder(world, { session: { maxPeers: 20 } });
@@ -170,7 +171,7 @@ const clockJump: Scenario = {
       world.later(drawScale(world, 500, 2 * MINUTE), () => host.suspend(drawScale(world, 1_000, 2 * HOUR)));
     }
     await finishAll(world, leechers, 6 * HOUR);
-    // Nobody falls asleep any more.
+    // After five minutes, no further suspension begins.
     await world.pass(Math.max(1, 5 * MINUTE + 1 - world.clock.now()));
     await endWell(world, leechers);
   },
@@ -178,7 +179,7 @@ const clockJump: Scenario = {
 
 const lossy: Scenario = {
   name: "lossy",
-  purpose: "Connections break or go silent, first packets are lost, machines vanish and come back: all finish.",
+  purpose: "Connections break or go silent, SYN packets are lost, hosts vanish and come back: all finish.",
   async run(world) {
     drawTorrent(world, { pieces: [16, 40] });
     world.network.synLoss = world.between(0, 0.3);
@@ -215,7 +216,7 @@ const lossy: Scenario = {
 
 const killRestart: Scenario = {
   name: "kill-restart",
-  purpose: "Programs are killed at any moment and started again on the same disk: nothing wrong is kept, all finish.",
+  purpose: "Programs are killed at any time and restarted on the same disk: no wrong data is kept, and all finish.",
   async run(world) {
     drawTorrent(world, { pieces: [16, 40] });
     addSeeder(world);
@@ -239,7 +240,7 @@ const killRestart: Scenario = {
   },
 };
 
-/** Scenarios in which something is broken. */
+/** Scenarios with faults. */
 export const FAULT_SCENARIOS: readonly Scenario[] = [
   trackerFlaps,
   diskFull,

@@ -1,6 +1,6 @@
 /**
- * Disks in memory, with the time that they take and the faults that they have. What is right costs no memory: a page
- * that holds what the torrent says it should is only marked so.
+ * Disks in memory with simulated latency and faults. Right data costs no memory: a page whose bytes equal the torrent's
+ * is stored as a mark.
  *
  * @module
  */
@@ -12,45 +12,45 @@ import { sameBytes } from "./truth.ts";
 
 const PAGE = 16 * 1024;
 
-/** How a disk behaves. */
+/** Speed and size of a disk. */
 export interface DiskProfile {
-  /** Milliseconds for each call; Infinity never. */
+  /** Milliseconds for each call. */
   readonly latency: number;
   /** Bytes a second. */
   readonly speed: number;
-  /** Bytes that fit. */
+  /** Capacity in bytes. */
   readonly room: number;
 }
 
-/** A disk that takes no time and never fills up. */
+/** A disk without delay and with unlimited capacity. */
 export const PERFECT_DISK: DiskProfile = { latency: 0, speed: Infinity, room: Infinity };
 
-/** What a disk needs. */
+/** Options for {@linkcode SimFiles}. */
 export interface SimFilesOptions {
-  /** How it behaves. */
+  /** Speed and size of the disk. */
   readonly profile: DiskProfile;
-  /** What should be in a file in the end, by path; `null` for those that are nobody's business. */
+  /** Returns the bytes that a file of the torrent has when it is complete, or `null` for other files. */
   expected(path: string): Bytes | null;
-  /** Time now, in milliseconds since 1970. */
+  /** Returns the wall clock in milliseconds since 1970. */
   wallClock(): number;
-  /** Waits; the disk does one thing after the other. */
+  /** Waits until the disk has worked for a number of milliseconds. The disk does one thing at a time. */
   wait(milliseconds: number): Promise<void>;
 }
 
-/** What one call wants. */
+/** One call of the file system. */
 export interface DiskCall {
   readonly operation: string;
   readonly path: string;
   readonly size: number;
 }
 
-/** A file's contents, page by page. */
+/** Content of a file, in pages. */
 class Content {
   size = 0;
   modified = 0;
   readonly id: string;
   #expected: Bytes | null;
-  /** By page: own bytes, `true` when as expected; nothing when all zeros. */
+  /** By page number: the bytes, or `true` if they are the expected ones. Missing pages are zeros. */
   readonly #pages = new Map<number, Bytes | true>();
 
   constructor(id: string, expected: Bytes | null) {
@@ -58,17 +58,17 @@ class Content {
     this.#expected = expected;
   }
 
-  /** Bytes that the disk has to hold. */
+  /** Bytes that the file takes on the disk. */
   get used(): number {
     return this.#pages.size * PAGE;
   }
 
-  /** It got a name for which something is expected; what it holds stays as it is. */
+  /** Sets the expected bytes when the file is renamed. The content doesn't change. */
   expect(expected: Bytes | null): void {
     if (expected !== null && this.#expected === null) this.#expected = expected;
   }
 
-  /** Whether a stretch holds what it should. */
+  /** Returns `true` if a range has the expected bytes. */
   isRight(from: number, end: number): boolean {
     if (!this.#expected || end > this.size) return false;
     for (let page = Math.floor(from / PAGE); page * PAGE < end; page++) {
@@ -117,7 +117,7 @@ class Content {
     this.size = size;
   }
 
-  /** Flips one bit, as bad memory and bad cables do. */
+  /** Flips one bit. */
   flip(at: number): void {
     const page = this.#own(Math.floor(at / PAGE));
     page[at % PAGE]! ^= 1;
@@ -145,17 +145,17 @@ class Content {
 
 /** A disk with absolute paths and no links. */
 export class SimFiles implements FileSystem {
-  /** Bytes that fit; may be changed at any time. */
+  /** Capacity in bytes. It may be changed at any time. */
   room: number;
-  /** Asked before each call: a fault makes it fail. */
+  /** Called before each call. Returns the fault of the call, or `null` if the call succeeds. */
   fault: (call: DiskCall) => FileFault | null = () => null;
-  /** Told of every file that got a new name. */
+  /** Called with the new path after each rename. */
   renamed: (path: string) => void = () => {};
-  /** Calls that failed because the disk did. */
+  /** Number of calls that failed with an injected fault. */
   faults = 0;
-  /** Paths of which a call to remove them failed. */
+  /** Paths whose removal failed. */
   readonly unremoved = new Set<string>();
-  /** Handles that are open. */
+  /** Open handles. */
   readonly #open = new Set<FileHandle>();
   readonly #options: SimFilesOptions;
   readonly #files = new Map<string, Content>();
@@ -163,45 +163,45 @@ export class SimFiles implements FileSystem {
   readonly #locks = new Set<string>();
   #lastId = 0;
 
-  /** @param options How it behaves, and what should be on it. */
+  /** @param options See {@linkcode SimFilesOptions}. */
   constructor(options: SimFilesOptions) {
     this.#options = options;
     this.room = options.profile.room;
   }
 
-  /** How many handles are open. */
+  /** Number of open handles. */
   get openHandles(): number {
     return this.#open.size;
   }
 
-  /** The program that had them open is gone. */
+  /** Closes all handles and locks, since their program has ended. */
   forgetHandles(): void {
     this.#open.clear();
     this.#locks.clear();
   }
 
-  /** Every path of a file, sorted. */
+  /** Paths of all files, sorted. */
   get paths(): string[] {
     return [...this.#files.keys()].sort();
   }
 
-  /** Whether a stretch of a file holds what it should; without a call. */
+  /** Returns `true` if a range of a file has the expected bytes. Doesn't count as a call. */
   isRight(path: string, from: number, end: number): boolean {
     return this.#files.get(path)?.isRight(from, end) ?? false;
   }
 
-  /** Whether some bytes are in a file; without a call. */
+  /** Returns `true` if a file contains some bytes at an offset. Doesn't count as a call. */
   holds(path: string, at: number, bytes: Bytes): boolean {
     const own = new Uint8Array(bytes.length);
     return this.#files.get(path)?.read(own, at) === bytes.length && sameBytes(own, bytes);
   }
 
-  /** Size of a file, or -1; without a call. */
+  /** Returns the size of a file, or -1 if it is missing. Doesn't count as a call. */
   sizeOf(path: string): number {
     return this.#files.get(path)?.size ?? -1;
   }
 
-  /** Puts a stretch of what is expected there, without a call. */
+  /** Writes a range of the expected bytes to a file. Doesn't count as a call. */
   plant(path: string, options: { readonly from: number; readonly end: number; readonly size: number }): void {
     const folder = path.slice(0, path.lastIndexOf("/"));
     for (let at = folder; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) this.#folders.add(at);
@@ -217,7 +217,7 @@ export class SimFiles implements FileSystem {
     this.#files.get(path)!.flip(at);
   }
 
-  /** The user moves a file out of the way. */
+  /** Removes a file, as a user who moves it elsewhere. */
   moveAway(path: string): void {
     this.#files.delete(path);
   }
@@ -388,7 +388,7 @@ export class SimFiles implements FileSystem {
     if (this.room === Infinity) return bytes;
     let used = 0;
     for (const file of this.#files.values()) used += file.used;
-    // A whole page is counted for a part of one: what matters is that a full disk is full.
+    // Whole pages are counted. That is inexact, but a full disk is full.
     return Math.max(0, Math.min(bytes, this.room - used));
   }
 
@@ -409,7 +409,7 @@ export class SimFiles implements FileSystem {
   }
 }
 
-/** A folder at the top whose name begins with "usb" is a disk of its own. */
+/** Returns the device of a path. A top-level folder whose name begins with "usb" is its own device. */
 function deviceOf(path: string): string {
   const [, top = ""] = path.split("/");
   return top.startsWith("usb") ? top : "";

@@ -1,5 +1,5 @@
 /**
- * One machine of the simulation: its clocks, its disk, its line, and the real program on it.
+ * One host of the simulation: its clocks, its disk, its line, and a real session on it.
  *
  * @module
  */
@@ -35,53 +35,56 @@ import type { SimConnection } from "./stream.ts";
 import type { World } from "./world.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 
-/** Where downloads go on every disk, unless a scenario moves them. */
+/** Download folder on every disk, unless a scenario moves the torrent. */
 export const FOLDER = "/dl";
 const STATE = "/state";
 export const PORT = 6881;
 
-/** What a host is made of. */
+/** Options for {@linkcode SimHost}. */
 export interface HostOptions {
   readonly name: string;
   readonly ip: string;
+  /** Number of the host, which makes its random numbers and ranks differ from those of other hosts. */
   readonly number: number;
+  /** Line of the host. */
   readonly profile: HostProfile;
+  /** Disk of the host. */
   readonly disk: DiskProfile;
-  /** Longest time that hashing a piece takes, in milliseconds; the time is random below it. */
+  /** Longest time in milliseconds to hash a piece. The time is random. */
   readonly hashMs: number;
   readonly session: Omit<SessionOptions, "platform">;
-  /** Whether what it says is checked. */
+  /** `true` if the host's messages and state are checked. */
   readonly watched: boolean;
 }
 
-/** A machine with Shoal on it. */
+/** A host with a Shoal program. */
 export class SimHost {
   readonly name: string;
   readonly ip: string;
   readonly nic: Nic;
   readonly files: SimFiles;
-  /** What the program keeps in databases, kills or not; `null`, as it is unless a scenario sets it, for nothing. */
+  /** Databases of the program, which survive kills. `null` (the default) if the program has no database. */
   databases: MemoryDatabases | null = null;
-  /** Milliseconds by which its clock of the day is wrong. */
+  /** Milliseconds by which the wall clock is wrong. */
   wallOffset = 0;
-  /** Times that the program was started. */
+  /** Number of starts of the program. */
   starts = 0;
-  /** Messages other than keep-alives that it sent. */
+  /** Number of messages sent, without keep-alives. */
   messages = 0;
-  /** When everything had been verified and written, since the last start. */
+  /** Time at which the torrent was complete since the last start, or `null`. */
   completedAt: number | null = null;
-  /** The torrent's end, when it failed. */
+  /** Error of the torrent, or `null`. */
   failure: unknown = null;
   readonly events: SessionEvent[] = [];
-  /** Where the torrent goes, as its user wants it last. */
+  /** Folder of the torrent, as last set by the user. */
   folder: string = FOLDER;
-  /** Folders that it has gone to, that one included. */
+  /** All folders that the torrent has been in. */
   readonly folders: string[] = [FOLDER];
-  /** Files that were there when the program was started, and whether something said then that the torrent goes to their folder. */
+  /** Files that existed at the last start. The value is `true` if their folder contained a claim to the torrent. */
   readonly orphans = new Map<string, boolean>();
-  /** Whether its user may want a part of the torrent for a while: then that is no end. */
+  /** `true` if the user may select a part of the files for a while. Completing that part doesn't count as complete. */
   choosy = false;
-  /** What the torrent does, by its events; `null` when it isn't there, or has just been added. */
+  /** State of the torrent by its events. `null` if there is no torrent, or before its first event. */
   state: TorrentState | null = null;
   readonly options: HostOptions;
   readonly random: () => number;
@@ -90,8 +93,8 @@ export class SimHost {
   #diskFree = 0;
 
   /**
-   * @param world What it is part of.
-   * @param options What it is made of.
+   * @param world World that the host belongs to.
+   * @param options See {@linkcode HostOptions}.
    */
   constructor(world: World, options: HostOptions) {
     this.#world = world;
@@ -113,32 +116,32 @@ export class SimHost {
     }
   }
 
-  /** The running session; `null` when the program isn't running. */
+  /** The running session, or `null` if the program isn't running. */
   get session(): Session | null {
     return this.#process?.session ?? null;
   }
 
-  /** The running torrent. */
+  /** The torrent of the running program, or `null`. */
   get torrent(): Torrent | null {
     return this.#process?.torrent ?? null;
   }
 
-  /** The outside as the running program sees it. */
+  /** Platform of the running program, or `null`. */
   get platform(): Platform | null {
     return this.#process?.platform ?? null;
   }
 
-  /** Timers of the running program. */
+  /** Number of pending timers of the running program. */
   get timers(): number {
     return this.#process?.timers ?? 0;
   }
 
-  /** Whether it has everything. */
+  /** `true` if the torrent is complete. */
   get isComplete(): boolean {
     return this.completedAt !== null;
   }
 
-  /** Puts pieces on the disk, as whole final files when they are all there; files without any of them stay away. */
+  /** Writes pieces to the disk: to final files if all pieces are written, else to `.part` files. */
   plant(pieces: (index: number) => boolean): void {
     const { meta, files } = this.#world.truth;
     const planted = Array.from({ length: meta.pieceCount }, (_, i) => pieces(i));
@@ -158,14 +161,13 @@ export class SimHost {
     }
   }
 
-  /** Starts the program: a session with the torrent in it. */
+  /** Starts the program with the torrent. A torrent in the database is restored. */
   async start(options: Omit<AddOptions, "folder"> = {}): Promise<void> {
     await this.boot();
-    // What a database knows of it comes first.
     if (!await this.restore()) await this.add(options);
   }
 
-  /** Starts the program, with nothing in it. */
+  /** Starts the program without a torrent. */
   async boot(): Promise<void> {
     this.starts++;
     const claim = `.shoal-${this.#world.truth.meta.infoHash.hex}.lock`;
@@ -177,7 +179,7 @@ export class SimHost {
       port: PORT,
       stateFolder: STATE,
       cacheBytes: 4 * 1024 * 1024,
-      encryption: "off", // a millisecond a connection, for nothing that a scenario looks at
+      encryption: "off", // It costs a millisecond per connection, and no scenario tests it.
       ...this.options.session,
       platform: process.platform,
     });
@@ -193,7 +195,7 @@ export class SimHost {
     if (torrent && process === this.#process) this.follow(torrent);
   }
 
-  /** Adds what the program knows from its last run. @returns whether the torrent is among it. */
+  /** Restores the torrents of the last run. Returns `true` if the torrent is one of them. */
   async restore(): Promise<boolean> {
     const process = this.#process;
     const [torrent] = await process?.session?.restore() ?? [];
@@ -210,7 +212,7 @@ export class SimHost {
     this.completedAt = null;
   }
 
-  /** Waits for the end of the torrent of the running program, from now on. */
+  /** Makes a torrent the host's torrent, and records its completion or failure. */
   follow(torrent: PublicTorrent): void {
     const process = this.#process!;
     process.torrent = torrent as Torrent;
@@ -226,22 +228,22 @@ export class SimHost {
     );
   }
 
-  /** Stops the program in good order. */
+  /** Stops the program cleanly. */
   async stop(): Promise<void> {
     const process = this.#process;
     await process?.session?.stop();
     if (process === null || this.#process !== process) return;
-    // What was told to end has this moment to do so.
+    // Work that was cancelled may take a moment to end.
     await this.#world.sleep(1);
     this.#world.invariants.stopped(this);
-    // What goes on still ends with the process.
+    // Work that still goes on ends with the process.
     process.dead = true;
     this.files.forgetHandles();
     this.#process = null;
     this.state = null;
   }
 
-  /** The program ends at once, as with SIGKILL; the system closes its sockets. */
+  /** Kills the program, as with SIGKILL. The system closes its sockets. */
   kill(): void {
     this.#world.trace(this, "killed");
     this.state = null;
@@ -252,7 +254,7 @@ export class SimHost {
     this.nic.abandon();
   }
 
-  /** The machine vanishes without a word. */
+  /** Removes the host from the network, and ends the program. Peers aren't notified. */
   vanish(): void {
     this.#world.trace(this, "vanished");
     this.state = null;
@@ -263,13 +265,13 @@ export class SimHost {
     this.nic.vanish();
   }
 
-  /** The machine is there again; nothing runs on it. */
+  /** Brings the host back after {@linkcode SimHost.vanish}. The program isn't started. */
   comeBack(): void {
     this.#world.trace(this, "is back");
     this.nic.comeBack();
   }
 
-  /** The program stands still for a while, as with SIGSTOP or a laptop's lid; clocks go on. */
+  /** Suspends the program for a while, as with SIGSTOP or on a sleeping laptop. Clocks go on. */
   suspend(milliseconds: number): void {
     this.#world.trace(this, `suspended for ${milliseconds / 1000} s`);
     this.nic.line.sleepUntil(this.#world.clock.now() + milliseconds);
@@ -298,7 +300,7 @@ export class SimHost {
     this.#world.completed(this);
   }
 
-  /** One thing after the other. */
+  /** Waits until the disk, which does one thing at a time, has worked for a while. */
   #waitForDisk(milliseconds: number): Promise<void> {
     const now = this.#world.clock.now();
     this.#diskFree = Math.max(this.#diskFree, now) + milliseconds * (0.5 + this.random());
@@ -365,7 +367,7 @@ export class SimHost {
     });
   }
 
-  /** The moment's clock and ranks, for timers of the program. */
+  /** Starts a timer for the program. It runs once the program isn't suspended. */
   schedule(milliseconds: number, run: () => void): Timer {
     const { clock } = this.#world;
     const due = Math.ceil(Math.max(0, milliseconds));
@@ -377,7 +379,7 @@ function isBelow(path: string, folder: string): boolean {
   return path.startsWith(`${folder}/`);
 }
 
-/** What comes below the download folder, whichever that is: they all lie at the top. */
+/** Returns a path relative to its download folder. All download folders are top-level folders. */
 function insideOf(path: string): string {
   return path.slice(path.indexOf("/", 1) + 1);
 }
@@ -414,7 +416,9 @@ class Process {
   }
 }
 
-/** Files or the network as a program sees them: once it is dead nothing that it waits for ever comes. */
+/**
+ * Wraps the files or the network for a program. Once the program is dead, its calls and pending results never settle.
+ */
 function mortal<T extends FileSystem | FileHandle | Network>(outside: T, process: Process): T {
   return new Proxy(outside, {
     get(target, name) {
@@ -427,7 +431,7 @@ function mortal<T extends FileSystem | FileHandle | Network>(outside: T, process
         return new Promise((resolve, reject) => {
           result.then((value) => {
             if (!process.dead) return resolve(name === "open" ? mortal(value as FileHandle, process) : value);
-            // The system closes what it had just opened for a program that is gone.
+            // The system closes what it has just opened for a dead program.
             if (name === "open") return (value as FileHandle).close();
             if (name === "dial") (value as SimConnection).abandon();
             if (name === "lock") return (value as FileLock | null)?.release();

@@ -1,5 +1,5 @@
 /**
- * What must hold at every moment of a simulation, whatever happens.
+ * Invariants that must hold at any time in a simulation.
  *
  * @module
  */
@@ -15,26 +15,26 @@ import type { Bitfield } from "../../src/base/bitfield.ts";
 import type { Watcher } from "./watch.ts";
 import type { World } from "./world.ts";
 
-/** Bytes that a peer's send buffer may hold: the limit for answers that it doesn't read, and a batch of blocks. */
+/** Limit of a peer's send buffer in bytes: the limit for answers that the peer doesn't read, and a batch of blocks. */
 const SEND_LIMIT = 2 * 1024 * 1024 + 512 * 1024;
 
-/** Bytes of the smallest part of a piece, and of what is read back of one for its hash. */
+/** Bytes that are allowed beyond the memory budget: the smallest part of a piece, and a part read back for hashing. */
 const FORCED = 16 * 1024 + 128 * 1024;
 
-/** States of a torrent that has nothing to do with anybody. */
+/** States in which a torrent has no connections. */
 const QUIET: ReadonlySet<TorrentState | null> = new Set(["checking", "paused", "queued", "error"]);
-/** Names of what says whose a download is. */
+/** Matches the paths of lock files. */
 const LOCK = /\/\.shoal(?:-(?:s[0-9a-z]+|[0-9a-f]{40}))?\.lock$/;
 
-/** Something happened that never may. */
+/** An invariant was violated. */
 export class Violation extends Error {
   override name = "Violation";
-  /** Which rule was broken. */
+  /** Name of the violated rule. */
   readonly rule: string;
 
   /**
-   * @param rule Which rule.
-   * @param details Who broke it, when, and how.
+   * @param rule Name of the violated rule.
+   * @param details Host, time and description.
    */
   constructor(rule: string, details: string) {
     super(`${rule}: ${details}`);
@@ -42,43 +42,43 @@ export class Violation extends Error {
   }
 }
 
-/** Something that a host asked for. */
+/** A request that a host has sent. */
 interface Asked {
   readonly host: SimHost;
   readonly index: number;
-  /** Whom. */
+  /** IP address of the other end. */
   readonly other: string;
-  /** Whether it still waits for it. */
+  /** Returns `true` if the host still waits for the block. */
   isOpen(): boolean;
 }
 
-/** Watches every honest host of a world. */
+/** Checks every host of a world that runs Shoal. */
 export class Invariants {
-  /** What was broken first. */
+  /** First violation, or `null`. */
   violation: Violation | null = null;
-  /** Checks that were made, by rule. */
+  /** Number of checks by rule. */
   readonly checks = new Map<string, number>();
   readonly #world: World;
-  /** By host: pieces whose bytes on its disk have been found right. */
+  /** By host: pieces whose bytes on the disk have been found right. */
   readonly #seenRight = new Map<SimHost, Set<number>>();
 
-  /** Hosts that unchoked somebody; looked at when they have nothing more to do at this moment. */
+  /** Hosts that have unchoked a peer. They are checked at the end of the moment. */
   readonly #unchoked = new Set<SimHost>();
-  /** By host: when it began to do what it does. */
+  /** By host: time of the last change of state. */
   readonly #since = new Map<SimHost, number>();
-  /** By host: pieces that it had at the last look. */
+  /** By host: pieces at the last check. */
   readonly #kept = new Map<SimHost, { readonly have: Bitfield; readonly faults: number }>();
-  /** What was asked for; looked at when the moment is over, since much is taken back at once. */
+  /** Requests of this moment. They are checked at its end, since many are cancelled at once. */
   readonly #asked: Asked[] = [];
-  /** By host: how many pieces it had at the last look. */
+  /** By host: number of pieces at the last check. */
   readonly #counted = new Map<SimHost, number>();
 
-  /** @param world What to watch. */
+  /** @param world World to check. */
   constructor(world: World) {
     this.#world = world;
   }
 
-  /** Somebody who watches the connections of a host. */
+  /** Returns a watcher for the connections of a host. */
   watcherOf(host: SimHost): Watcher {
     const world = this.#world;
     return {
@@ -98,40 +98,40 @@ export class Invariants {
     };
   }
 
-  /** Counts a check that somebody else makes, and takes note of what it found. */
+  /** Records a check that was made elsewhere, and its violation if `breach` isn't `null`. */
   hold(rule: string, host: SimHost | null, breach: string | null): void {
     this.#count(rule);
     if (breach !== null) this.broke(rule, host, breach);
   }
 
-  /** Takes note of a breach; the first one counts. */
+  /** Records a violation. Only the first one is kept. */
   broke(rule: string, host: SimHost | null, details: string): void {
     const when = `${(this.#world.clock.now() / 1000).toFixed(3)} s`;
     this.violation ??= new Violation(rule, `${host ? `${host.name}, ` : ""}at ${when}: ${details}`);
   }
 
-  /** The moment is over: everybody who had something to do has done it. */
+  /** Called when all work of a moment has been done. */
   moment(): void {
     for (const host of this.#unchoked) this.#slots(host);
     this.#unchoked.clear();
     for (const { host, index, other, isOpen } of this.#asked) {
-      // What lies in a connection that is closed goes out with the rest of it, as soon as the other end reads.
+      // Requests in the buffer of a closed connection are still sent, and aren't checked.
       const isConnected = [...host.torrent?.peers() ?? []].some(({ name }) => name.startsWith(`${other}:`));
       if (isConnected && isOpen()) this.#mustWant(host, index);
     }
     this.#asked.length = 0;
   }
 
-  /** The state of a host between two events. */
+  /** Checks the state of a host between two events. */
   check(host: SimHost): void {
     const { session, torrent } = host;
-    // Of one that has stopped the files may go.
+    // The files of a stopped torrent may be removed.
     if (!session || !torrent || torrent.state === "stopped") return;
     this.#checkState(host);
     const { meta } = this.#world.truth;
     const { used, limit } = session.memory;
     this.#count("memory budget");
-    // A small budget leaves room for reading all the same, every torrent has one part of a piece, and may read one back.
+    // Reading has a minimum even with a small budget, and each torrent may hold one part of a piece and read one back.
     const bound = Math.max(limit, limit / 2 + LEAST_READING) + FORCED;
     if (used > bound) this.broke("memory budget", host, `${used} of ${limit} bytes are in use`);
     if (torrent.have.count !== this.#counted.get(host)) {
@@ -161,7 +161,7 @@ export class Invariants {
     }
   }
 
-  /** Nothing on the disk under a final name may be wrong, at no time. */
+  /** Checks that all files under final names are right. */
   checkFiles(host: SimHost): void {
     for (const folder of host.folders) {
       for (const file of this.#world.truth.files) {
@@ -171,7 +171,7 @@ export class Invariants {
     }
   }
 
-  /** A torrent does something else than before. */
+  /** Called when a torrent changes its state. */
   entered(host: SimHost, { state, previous }: { readonly state: TorrentState; readonly previous: TorrentState }): void {
     this.#count("states");
     if (!mayFollow(previous, state)) this.broke("states", host, `it went from ${previous} to ${state}`);
@@ -183,20 +183,20 @@ export class Invariants {
     if (state === "seeding" && torrent) this.#mustBeWhole(host, torrent);
   }
 
-  /** A host has a connection to somebody. */
+  /** Called when a host connects to a peer. */
   connected(host: SimHost, address: string): void {
     this.#count("quiet states");
     if (QUIET.has(host.state)) this.broke("quiet states", host, `it connects to ${address} while it is ${host.state}`);
   }
 
-  /** What was found right on the disk of a host may not be any more: somebody meddled with it. */
+  /** Forgets which pieces of a host were right. Called when the disk may have changed. */
   forget(host: SimHost): void {
     this.#seenRight.delete(host);
     this.#kept.delete(host);
     this.#counted.delete(host);
   }
 
-  /** A file got its name: if it is a final one, the file must be what it should be. */
+  /** Called after a rename. A file under a final name must be right. */
   checkFinal(host: SimHost, path: string): void {
     const folder = host.folders.find((one) => path.startsWith(`${one}/`));
     if (folder === undefined || path.endsWith(".part")) return;
@@ -208,7 +208,7 @@ export class Invariants {
     }
   }
 
-  /** A host banned somebody, who must have deserved it. */
+  /** Called when a host bans a peer, which must not be a host that runs Shoal. */
   banned(host: SimHost, address: string): void {
     this.#count("no honest peer banned");
     const ip = address.replace(/:\d+$/, "");
@@ -216,7 +216,7 @@ export class Invariants {
     if (victim) this.broke("no honest peer banned", host, `it banned ${victim.name}`);
   }
 
-  /** A host that says it is complete must have every file under its final name, right, and nothing else. */
+  /** Checks that a complete host has every file under its final name, and no other file. */
   checkComplete(host: SimHost): void {
     this.checkFiles(host);
     const wanted = this.#world.truth.files.map((file) => `${host.folder}/${file.path}`);
@@ -230,8 +230,8 @@ export class Invariants {
   }
 
   /**
-   * Whether a file is a lock that stays, and does no harm: the disk wouldn't remove it, or whoever had it was killed, either in a
-   * folder to which the torrent doesn't go any more or when nothing named the lock any more.
+   * Returns `true` if a file is a lock that may stay: its removal failed, or the program that held it was killed while
+   * the torrent was in another folder or no claim named the lock any more.
    */
   isLeftLock(host: SimHost, path: string): boolean {
     if (!LOCK.test(path)) return false;
@@ -240,7 +240,7 @@ export class Invariants {
       (isNamed === true && !path.startsWith(`${host.folder}/`));
   }
 
-  /** A program that has stopped leaves nothing behind. */
+  /** Checks that a stopped program has left no socket, file handle or timer. */
   stopped(host: SimHost): void {
     const { openSockets } = host.nic;
     const { openHandles } = host.files;
@@ -257,7 +257,7 @@ export class Invariants {
     if (unchoked > UPLOAD_SLOTS + 1) this.broke("choker slots", host, `${unchoked} peers are unchoked`);
   }
 
-  /** What a host claims must be on its disk, right. */
+  /** Checks that a piece that a host claims to have is right on its disk. */
   #mustHold(host: SimHost, index: number): void {
     let right = this.#seenRight.get(host);
     if (!right) this.#seenRight.set(host, right = new Set());
@@ -276,7 +276,7 @@ export class Invariants {
     right.add(index);
   }
 
-  /** What of a piece lies in which file. */
+  /** Yields the ranges of files that a piece consists of. */
   *#stretchesOf(index: number): Generator<{ path: string; file: number; begin: number; end: number }> {
     const { meta, files } = this.#world.truth;
     const from = index * meta.pieceLength;
@@ -291,7 +291,7 @@ export class Invariants {
     }
   }
 
-  /** Whether the bytes of a file in a piece are where they are while the file isn't wanted. */
+  /** Returns `true` if the part of a piece that belongs to an unselected file is in the partfile. */
   #isInPartFile(host: SimHost, { folder, file, index }: { folder: string; file: number; index: number }): boolean {
     const { meta, files } = this.#world.truth;
     const slot = new FileMap(meta).slotsOfFile(file).find(({ piece }) => piece === index);
@@ -300,13 +300,13 @@ export class Invariants {
     return length >= 0 && host.files.holds(path, from, files[file]!.data.slice(to, to + length));
   }
 
-  /** Nobody speaks who has nothing to do with anybody; what lay ready goes out with the farewell. */
+  /** Checks that a host in a quiet state sends nothing. Buffered messages may be sent while the state changes. */
   #mustSpeak(host: SimHost): void {
     if (!QUIET.has(host.state) || this.#since.get(host) === this.#world.clock.now()) return;
     this.broke("quiet states", host, `it speaks while it is ${host.state}`);
   }
 
-  /** What a host asks for must be wanted, and not be here already. */
+  /** Checks that a host requests only pieces that it wants and doesn't have. */
   #mustWant(host: SimHost, index: number): void {
     const { torrent } = host;
     if (!torrent?.pieces) return;
@@ -317,7 +317,7 @@ export class Invariants {
     }
   }
 
-  /** Between two events, what a torrent does goes with what it says. */
+  /** Checks that the state of a torrent agrees with its events, its listing, its error and its connections. */
   #checkState(host: SimHost): void {
     const { session, torrent } = host;
     if (!session || !torrent) return;
@@ -336,7 +336,7 @@ export class Invariants {
     this.#mustKeep(host, torrent);
   }
 
-  /** What is verified stays so, unless the disk fails. */
+  /** Checks that a torrent keeps its verified pieces, unless the disk has failed. */
   #mustKeep(host: SimHost, { attached, have }: SwarmTorrent): void {
     if (!attached) return;
     const { faults } = host.files;
@@ -348,7 +348,7 @@ export class Invariants {
     this.#kept.set(host, { have: have.clone(), faults });
   }
 
-  /** A seed has every file that it wants, under its final name. */
+  /** Checks that a seeding torrent has every selected file under its final name. */
   #mustBeWhole(host: SimHost, torrent: SwarmTorrent): void {
     this.#count("seeds are whole");
     if (!torrent.complete) this.broke("seeds are whole", host, "it seeds, and something is missing");

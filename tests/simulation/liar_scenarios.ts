@@ -1,5 +1,5 @@
 /**
- * Scenarios in which peers lie.
+ * Scenarios with peers that misbehave.
  *
  * @module
  */
@@ -24,8 +24,7 @@ import type { World } from "./world.ts";
 
 const liars: Scenario = {
   name: "liars",
-  purpose:
-    "About 30% of all peers lie, in every way: the honest finish, ban those who send wrong data, and nobody else.",
+  purpose: "About 30% of all peers misbehave in every way: the other peers finish, and ban only senders of wrong data.",
   async run(world) {
     await playWith(world, () => world.oneOf(LIES), { honest: world.pick(3, 7) });
   },
@@ -33,20 +32,19 @@ const liars: Scenario = {
 
 const poison: Scenario = {
   name: "poison",
-  purpose:
-    "As many peers send wrong data as are honest: each wrong block is traced to its sender, and never to another.",
+  purpose: "About half of all peers send wrong data: each wrong block is traced to its sender, and to no other peer.",
   async run(world) {
     await playWith(world, () => world.oneOf(["wrong data", "some wrong data"]), { honest: world.pick(2, 3) });
   },
 };
 
-/** Milliseconds besides those that the blocks take: for connecting, for finding the queue out, for being dialled anew. */
+/** Milliseconds allowed besides the transfer: for connecting, and for finding the size of the queue. */
 const FINDING_MS = 20_000;
 
 const smallQueues: Scenario = {
   name: "small-queues",
   purpose:
-    "A peer that drops what it has no room for, or turns it down, or hangs up, is soon asked for as much as it holds.",
+    "A peer drops or rejects requests beyond its queue, or disconnects: requests soon match the size of the queue.",
   async run(world) {
     const size = world.oneOf([1, 2, 4, 5, 10, 50]);
     const overflow = world.oneOf(["newest is dropped", "oldest is dropped", "rejects", "hangs up"] as const);
@@ -63,7 +61,7 @@ const smallQueues: Scenario = {
     startWithin(world, [leecher], 1);
     const blocks = Math.ceil(world.truth.meta.totalLength / BLOCK_SIZE);
     const roundTrip = 2 * (profile.latency + leecher.options.profile.latency) + blockMs;
-    // What so many outstanding requests allow, and half of it again for what is tried beyond.
+    // The time at a full queue, and half as much again for requests that probe beyond the queue.
     const allowed = 1.5 * blocks * Math.max(blockMs, roundTrip / size);
     const redialling = overflow === "hangs up" ? 40_000 : 0;
     await finishAll(world, [leecher], FINDING_MS + redialling + allowed);
@@ -76,13 +74,13 @@ const smallQueues: Scenario = {
   },
 };
 
-/** Milliseconds for a small download among liars: dials, some seconds for each who has to be found out. */
+/** Milliseconds for a small download among liars: time to connect, and some seconds to detect each liar. */
 const SLY_LIMIT = 60_000;
 
 const slyLiars: Scenario = {
   name: "sly-liars",
   purpose:
-    "Twenty peers that send one wrong block, or none, or drip, or lie later on, hold up a download for seconds only.",
+    "Twenty peers send one wrong block, none, slow blocks or late wrong data: a small download takes under a minute.",
   async run(world) {
     drawTorrent(world, { pieces: [8, 60], pieceLengths: [16_384, 65_536, 262_144], files: [1, 1] });
     const fast = () => ({ up: drawScale(world, 500_000, 4_000_000), down: 5_000_000, latency: world.pick(1, 60) });
@@ -112,7 +110,7 @@ const slyLiars: Scenario = {
 
 const poisoners: Scenario = {
   name: "poisoners",
-  purpose: "Nine peers that send zeros, or wrong data after a while, spoil a piece or two each before they are banned.",
+  purpose: "Up to nine peers send zeros or wrong data: each of them spoils a piece or two before it is banned.",
   async run(world) {
     drawTorrent(world, { pieces: [150, 300], pieceLengths: [65_536, 131_072], files: [1, 1] });
     const line = () => ({ up: drawScale(world, 500_000, 2_000_000), down: 5_000_000, latency: world.pick(1, 40) });
@@ -147,7 +145,7 @@ const poisoners: Scenario = {
 
 async function playWith(world: World, lie: () => Lie, options: { readonly honest: number }): Promise<void> {
   drawTorrent(world, { pieces: [12, 40] });
-  // Liars have all the more time when what is right is slow to come.
+  // With a slow seeder, liars get more requests.
   addSeeder(world, world.chance(0.5) ? {} : { profile: { ...drawLine(world), up: drawScale(world, 5_000, 50_000) } });
   const honest = addPeers(world, options.honest);
   const count = Math.max(1, Math.round((options.honest + 1) * world.between(0.3, 0.6)));
@@ -169,7 +167,7 @@ async function playWith(world: World, lie: () => Lie, options: { readonly honest
   await endWell(world, honest);
 }
 
-/** Who has everything knows who lied. */
+/** Checks that a complete host with failed pieces has banned a peer. */
 function checkBlame(world: World, host: SimHost): void {
   const failed = host.events.filter((event) => event.event === "hash_failed").length;
   const banned = host.events.filter((event) => event.event === "peer" && event.action === "banned").length;
@@ -177,5 +175,5 @@ function checkBlame(world: World, host: SimHost): void {
   world.invariants.hold("liars banned", host, breach);
 }
 
-/** Scenarios in which peers lie. */
+/** Scenarios with peers that misbehave. */
 export const LIAR_SCENARIOS: readonly Scenario[] = [liars, poison, smallQueues, slyLiars, poisoners];

@@ -1,5 +1,5 @@
 /**
- * Peers that lie, each in its own way: scripts over streams of the simulated network.
+ * Scripted peers that misbehave in different ways.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { PORT, type SimHost } from "./host.ts";
 import type { HostProfile, Nic } from "./network.ts";
 import type { World } from "./world.ts";
 
-/** Ways to lie. */
+/** Ways to misbehave. */
 export const LIES = [
   "wrong data",
   "some wrong data",
@@ -35,7 +35,7 @@ export const LIES = [
   "nonsense",
 ] as const;
 
-/** More ways, for scenarios that are about one of them. */
+/** Further ways, for scenarios that are about one of them. */
 export const SLY_LIES = [
   "zeros",
   "one bad block",
@@ -47,28 +47,40 @@ export const SLY_LIES = [
   "turncoat",
 ] as const;
 
-/** One of them. */
+/** A way to misbehave. */
 export type Lie = typeof LIES[number] | typeof SLY_LIES[number] | "none";
 
-/** What becomes of a request for which a queue has no room. */
+/** Reaction to a request for which a queue has no room. */
 export type Overflow = "newest is dropped" | "oldest is dropped" | "rejects" | "hangs up";
 
-/** How many requests somebody holds. */
+/** Request queue of a liar. */
 export interface QueueLimit {
+  /** Number of requests that the queue holds. */
   readonly size: number;
   readonly overflow: Overflow;
-  /** Milliseconds for a block. */
+  /** Milliseconds for each block. */
   readonly blockMs: number;
-  /** What it says that it holds (`reqq`); nothing when absent. */
+  /** Queue size to claim (`reqq`). Not sent when absent. */
   readonly claim?: number;
 }
 
-/** Milliseconds between two blocks of one that drips. */
+/** Options for {@linkcode Liar}. */
+export interface LiarOptions {
+  readonly name: string;
+  /** Way to misbehave. */
+  readonly lie: Lie;
+  /** Line of the liar. */
+  readonly profile: HostProfile;
+  /** Request queue, unlimited by default. */
+  readonly queue?: QueueLimit;
+}
+
+/** Milliseconds between two blocks of a liar that drips. */
 const DRIP_MS = 2_900;
-/** Blocks that a turncoat sends right. */
+/** A turncoat sends wrong data after this many right blocks. */
 const RIGHT_FIRST = 24;
 
-/** A machine on which somebody lies. */
+/** A host with a peer that misbehaves. */
 export class Liar {
   readonly lie: Lie;
   readonly name: string;
@@ -77,19 +89,16 @@ export class Liar {
   readonly queue: QueueLimit | null;
   peerId: Bytes;
   left = false;
-  /** Blocks that it was asked for. */
+  /** Number of requests received. */
   asked = 0;
   readonly #listener: Listener;
   readonly #lines = new Set<LiarLine>();
 
   /**
-   * @param world What it is part of.
-   * @param options What it does, how it is connected, and how many requests it holds (all, when absent).
+   * @param world World that the liar belongs to.
+   * @param options See {@linkcode LiarOptions}.
    */
-  constructor(
-    world: World,
-    options: { readonly name: string; readonly lie: Lie; readonly profile: HostProfile; readonly queue?: QueueLimit },
-  ) {
+  constructor(world: World, options: LiarOptions) {
     this.world = world;
     this.lie = options.lie;
     this.queue = options.queue ?? null;
@@ -102,7 +111,7 @@ export class Liar {
     world.go(this.#accept());
   }
 
-  /** Connects to somebody of its own accord. */
+  /** Connects to a host. */
   async visit(host: SimHost): Promise<void> {
     if (this.left) return;
     const giveUp = new AbortController();
@@ -111,7 +120,7 @@ export class Liar {
     if (dialled) this.#open(dialled);
   }
 
-  /** Is gone for good. */
+  /** Closes the listener and all connections for good. */
   leave(): void {
     this.left = true;
     this.#listener.close();
@@ -159,7 +168,7 @@ class LiarLine implements MessageHandler {
     this.#connection.close();
   }
 
-  /** Until the connection is over; whatever the other end does is no failure. */
+  /** Runs until the connection is over. Errors of the connection are ignored. */
   async run(): Promise<void> {
     try {
       if (this.#liar.lie === "silent") return await this.#listen(null);
@@ -167,7 +176,7 @@ class LiarLine implements MessageHandler {
       this.#liar.world.go(this.#act().catch(() => this.end()));
       if (this.#liar.lie !== "deaf") await this.#listen(new FrameReader(this, this.#torrent));
     } catch {
-      this.end(); // It was seen through, or cut off.
+      this.end(); // The other end has closed or reset the connection.
     }
   }
 
@@ -199,7 +208,7 @@ class LiarLine implements MessageHandler {
     }
   }
 
-  /** What it says of its own accord. */
+  /** Announces all pieces, unchokes, and then misbehaves at random times until the connection is over. */
   async #act(): Promise<void> {
     const { lie, world } = this.#liar;
     const { pieceCount } = this.#torrent;
@@ -245,7 +254,7 @@ class LiarLine implements MessageHandler {
     this.#flush();
   }
 
-  /** Messages that are well formed and make no sense. */
+  /** Sends a well-formed message that makes no sense. */
   #talkNonsense(index: number): void {
     const { world } = this.#liar;
     const writer = this.#writer;
@@ -315,7 +324,7 @@ class LiarLine implements MessageHandler {
     for (let at = 0; at < bytes.length;) at += await this.#connection.write(bytes.subarray(at));
   }
 
-  // What it hears.
+  // Handlers of received messages.
 
   onBlockSignal(id: number, index: number, begin: number, length: number): void {
     if (id !== MessageId.request || this.closed) return;
@@ -355,7 +364,7 @@ class LiarLine implements MessageHandler {
     this.#flush();
   }
 
-  /** Closes the connection and makes a new one, as somebody else. */
+  /** Closes the connection, and connects to all hosts with a new peer id. */
   #comeBack(): void {
     const { world, left } = this.#liar;
     if (this.closed || left) return;
@@ -364,7 +373,7 @@ class LiarLine implements MessageHandler {
     world.later(200, () => world.hosts.map((host) => this.#liar.visit(host)));
   }
 
-  /** One block after the other, with a pause before each. */
+  /** Sends waiting blocks one by one, with a pause before each. */
   #drop(): void {
     if (this.#dripping) return;
     const { world } = this.#liar;
@@ -379,7 +388,7 @@ class LiarLine implements MessageHandler {
     });
   }
 
-  /** Holds a request, or one less. */
+  /** Adds a request to the queue, or handles its overflow. */
   #enqueue(request: [index: number, begin: number, length: number], queue: QueueLimit): void {
     if (this.#waiting.length >= queue.size) {
       if (queue.overflow === "hangs up") return this.end();

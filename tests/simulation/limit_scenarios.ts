@@ -1,5 +1,5 @@
 /**
- * Scenarios with rate limits: nobody is faster than asked for, and nobody is dropped for being slow because of them.
+ * Scenarios with rate limits: no host exceeds its limits, and no peer is disconnected because a limit makes it slow.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import type { SimHost } from "./host.ts";
 import { addPeer, addSeeder, drawScale, drawTorrent, endWell, type Scenario, startWithin } from "./scenario.ts";
 import type { World } from "./world.ts";
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two checks. */
 const LOOK_MS = 1_000;
-/** Seconds for which a limit keeps what nobody took. */
+/** Seconds of unused rate that a limit saves up. */
 const BURST_SECONDS = 0.4;
-/** Bytes that a connection may bring before we know that it does, and at most a block that nobody waits for any more. */
+/** Bytes per connection that may exceed a limit: its first bytes, and a block that was requested before. */
 const SLIP = 16_384 + 256;
-/** What we say when we drop somebody who is slow. */
+/** Matches the message when a slow peer is disconnected. */
 const DROPPED = /silent for too long|for one message|does not read/;
 
 interface Limits {
@@ -22,7 +22,7 @@ interface Limits {
   readonly up?: number | null;
 }
 
-/** Watches that a machine keeps to its limits, from its start, and from every change of them. */
+/** Checks periodically that a host keeps its limits, measured since its start or the last change of a limit. */
 function watchLimits(
   world: World,
   host: SimHost,
@@ -32,7 +32,7 @@ function watchLimits(
   let up = 0;
   const { maxDown = null, maxUp = null } = host.options.session;
   const limits = { session: { down: maxDown, up: maxUp }, torrent: { down: null, up: null } as Required<Limits> };
-  /** What holds is the lower of the two. */
+  /** Returns the lower of the limits of session and torrent in bytes a second, or `null` if there is none. */
   const rateOf = (way: "down" | "up") => {
     const rate = Math.min(limits.session[way] ?? Infinity, limits.torrent[way] ?? Infinity);
     return rate === Infinity ? null : rate;
@@ -80,11 +80,11 @@ function watchLimits(
 
 const limited: Scenario = {
   name: "limited",
-  purpose: "Some have rate limits, tiny ones among them, and change them: nobody is faster, and all finish.",
+  purpose: "Hosts have rate limits, some of them tiny, and change them: no limit is exceeded, and all finish.",
   async run(world) {
     drawTorrent(world, { pieces: [6, 30], pieceLengths: [16_384, 32_768, 65_536] });
     const rate = () => world.chance(0.3) ? null : drawScale(world, 1_000, 300_000);
-    // Whoever can't have a block in a minute gives up on the sender, so that the source isn't that slow.
+    // A peer that gets no block in a minute gives up on the sender, so the seeder must not be that slow.
     const seeder = addSeeder(world, {
       session: { maxUp: world.chance(0.5) ? null : drawScale(world, 8_000, 300_000) },
     });
@@ -109,5 +109,5 @@ const limited: Scenario = {
   },
 };
 
-/** The scenarios. */
+/** Scenarios with rate limits. */
 export const LIMIT_SCENARIOS: readonly Scenario[] = [limited];

@@ -1,49 +1,57 @@
 /**
- * The line of one host: bytes take their time on the way out, on the way, and on the way in.
+ * The line of one host, with limited speed in both directions and a latency.
  *
  * @module
  */
 
 import type { VirtualClock } from "../support/virtual_clock.ts";
 
-/** How fast a line is. */
+/** Speed and latency of a line. */
 export interface LineSpeed {
-  /** Bytes a second out; Infinity for no limit. */
+  /** Upload speed in bytes a second. `Infinity` for no limit. */
   readonly up: number;
-  /** Bytes a second in; Infinity for no limit. */
+  /** Download speed in bytes a second. `Infinity` for no limit. */
   readonly down: number;
-  /** Milliseconds from this host to the middle of the network, one way. */
+  /** One-way latency in milliseconds from this host to the middle of the network. */
   readonly latency: number;
-  /** Milliseconds that may be added to it, by chance. */
+  /** Largest random addition to the latency in milliseconds, 0 by default. */
   readonly jitter?: number;
 }
 
-/** Somebody who has bytes to send. */
+/** Options for {@linkcode Line}. */
+export interface LineOptions extends LineSpeed {
+  /** Returns uniform random numbers from 0 to 1. */
+  readonly random: () => number;
+  /** Returns the rank of an event of the line among events of the same millisecond. */
+  readonly rank: () => number;
+}
+
+/** A stream with bytes to send. */
 export interface Sender {
-  /** Whether the sender waits in a line's queue; kept by the line. */
+  /** `true` if the sender waits in a line's queue. Set by the line. */
   queued: boolean;
-  /** The line that the bytes go to. */
+  /** Line that the bytes go to. */
   readonly destination: Line;
-  /** Takes up to `limit` bytes off the sender's hands. @returns how many; 0 when nothing may be sent now. */
+  /** Takes up to `limit` bytes from the sender. Returns their number, 0 if nothing may be sent now. */
   depart(limit: number): number;
-  /** Whether it has more to send, as far as it is known. */
+  /** `true` if the sender may have more to send. */
   readonly hasMore: boolean;
-  /** The oldest bytes that departed and haven't arrived are there. */
+  /** Called when the oldest bytes in flight arrive. */
   arrive(): void;
 }
 
-/** Largest piece of a stream that goes out in one go; several streams take turns. */
+/** Largest number of bytes that a stream sends in its turn. */
 const QUANTUM = 16 * 1024 + 64;
-/** A slow line sends smaller pieces, worth this many milliseconds, ... */
+/** A slow line sends only as many bytes in a turn as it can send in this many milliseconds. */
 const QUANTUM_MS = 50;
-/** ... but no smaller ones than this: about a packet. */
+/** Smallest number of bytes in a turn, about a packet. */
 const LEAST_QUANTUM = 1460;
 
-/** Bandwidth and latency of a host; streams share it fairly, turn by turn. */
+/** Bandwidth and latency of a host. Streams share the bandwidth in turns. */
 export class Line {
-  /** Bytes that went out. */
+  /** Bytes sent. */
   sent = 0;
-  /** Its place among events of the same millisecond. */
+  /** Returns the rank of an event of this line among events of the same millisecond. */
   readonly rank: () => number;
   readonly #clock: VirtualClock;
   readonly #random: () => number;
@@ -57,13 +65,10 @@ export class Line {
   #asleepUntil = 0;
 
   /**
-   * @param clock Moves everything.
-   * @param options Speeds, `random`: uniform in 0 to 1, and `rank`.
+   * @param clock Virtual clock.
+   * @param options See {@linkcode LineOptions}.
    */
-  constructor(
-    clock: VirtualClock,
-    options: LineSpeed & { readonly random: () => number; readonly rank: () => number },
-  ) {
+  constructor(clock: VirtualClock, options: LineOptions) {
     this.#clock = clock;
     this.#random = options.random;
     this.rank = options.rank;
@@ -71,34 +76,34 @@ export class Line {
     this.#quantum = Math.floor(Math.max(LEAST_QUANTUM, Math.min(QUANTUM, options.up * QUANTUM_MS / 1000)));
   }
 
-  /** Milliseconds to the middle of the network, chance included. */
+  /** One-way latency in milliseconds to the middle of the network, with random jitter. */
   get latency(): number {
     return this.#speed.latency + (this.#speed.jitter ?? 0) * this.#random();
   }
 
-  /** The program behind the line stands still until then; the line itself goes on working. */
+  /** Suspends the program behind the line until a time. The line goes on sending and receiving. */
   sleepUntil(moment: number): void {
     this.#asleepUntil = moment;
   }
 
-  /** Until when the program behind the line stands still. */
+  /** Time until which the program behind the line is suspended. */
   get asleepUntil(): number {
     return this.#asleepUntil;
   }
 
-  /** Whether the program behind the line runs. */
+  /** `true` if the program behind the line isn't suspended. */
   get isAwake(): boolean {
     return this.#asleepUntil <= this.#clock.now();
   }
 
-  /** Runs something for the program behind the line: now, or once it is awake. */
+  /** Runs a callback of the program behind the line: now, or once the program isn't suspended. */
   whenAwake(run: () => void): void {
     const left = this.#asleepUntil - this.#clock.now();
     if (left > 0) this.#clock.after(left, () => this.whenAwake(run), this.rank());
     else run();
   }
 
-  /** A sender has something to send. */
+  /** Adds a sender with bytes to send to the queue. */
   offer(sender: Sender): void {
     if (sender.queued) return;
     sender.queued = true;

@@ -1,6 +1,6 @@
 /**
- * A network in memory: hosts with an uplink and a downlink, and streams between them. Everything that happens on it is
- * a timer of one virtual clock, so a seed decides it all.
+ * A network in memory: hosts with an uplink and a downlink, and streams between them. Every event is a timer of one
+ * virtual clock, so a run is reproducible by its seed.
  *
  * @module
  */
@@ -12,31 +12,41 @@ import type { VirtualClock } from "../support/virtual_clock.ts";
 import { Line, type LineSpeed } from "./line.ts";
 import { SimConnection } from "./stream.ts";
 
-/** How a host is connected. */
+/** Line of a host, and its reachability. */
 export interface HostProfile extends LineSpeed {
-  /** Whether nobody can connect to it, as behind a NAT without port mapping. */
+  /** `true` if the host can't accept connections, as behind a NAT without port mapping. Default `false`. */
   readonly nat?: boolean;
 }
 
-/** Milliseconds until a connection attempt that nobody answers fails, as with Linux's defaults. */
+/** Options for {@linkcode Nic}. */
+export interface NicOptions {
+  /** IP address of the host. */
+  readonly ip: string;
+  /** Line of the host. */
+  readonly profile: HostProfile;
+  /** Returns the rank of an event of the host among events of the same millisecond. */
+  readonly rank: () => number;
+}
+
+/** Milliseconds until an unanswered connection attempt fails, as with Linux's defaults. */
 const DIAL_TIMEOUT_MS = 127_000;
-/** Milliseconds after which a lost first packet is sent again. */
+/** Milliseconds after which a lost SYN packet is sent again. */
 const SYN_RETRY_MS = 1_000;
 const FIRST_EPHEMERAL_PORT = 32_768;
 
-/** One host's place in the network; what `platform.net` is to the program on it. */
+/** The network interface of one host, which is `platform.net` of the program. */
 export class Nic implements Network {
-  /** Its only address. */
+  /** The only address. */
   readonly ip: string;
-  /** How it is connected. */
+  /** Line and reachability. */
   readonly profile: HostProfile;
-  /** Its line: what its connections share. */
+  /** Line that all connections share. */
   readonly line: Line;
-  /** The connections that it has, one end each. */
+  /** This host's ends of its connections. */
   readonly connections = new Set<SimConnection>();
-  /** Is shown every connection before the program is; lets somebody watch what is said. */
+  /** Called with every connection before the program gets it, so that it can be watched. */
   opened: (connection: SimConnection) => void = () => {};
-  /** Times that it tried to connect to somebody, by address. */
+  /** Number of connection attempts by address. */
   readonly dials = new Map<string, number>();
   readonly #network: SimNetwork;
   readonly #listeners = new Map<number, SimListener>();
@@ -44,25 +54,22 @@ export class Nic implements Network {
   #gone = false;
 
   /**
-   * @param network What it is part of.
-   * @param options `ip`, `profile`, and a `rank` among events of the same millisecond.
+   * @param network Network that the host belongs to.
+   * @param options See {@linkcode NicOptions}.
    */
-  constructor(
-    network: SimNetwork,
-    options: { readonly ip: string; readonly profile: HostProfile; rank: () => number },
-  ) {
+  constructor(network: SimNetwork, options: NicOptions) {
     this.#network = network;
     this.ip = options.ip;
     this.profile = options.profile;
     this.line = new Line(network.clock, { ...options.profile, random: network.random, rank: options.rank });
   }
 
-  /** Whether the host has vanished: it answers nothing and tells nobody. */
+  /** `true` if the host has vanished. It sends nothing then, not even a reset. */
   get gone(): boolean {
     return this.#gone;
   }
 
-  /** How many listening sockets and connections are open. */
+  /** Number of open listening sockets and connections. */
   get openSockets(): number {
     return this.#listeners.size + this.connections.size;
   }
@@ -117,20 +124,20 @@ export class Nic implements Network {
     return Promise.reject(new Error(`there is no name service here: ${host}`));
   }
 
-  /** The cable is pulled: nothing comes in or goes out any more, and nobody is told. */
+  /** Disconnects the host from the network. Connections go silent without a reset. */
   vanish(): void {
     this.#gone = true;
     for (const connection of this.connections) connection.goSilent();
   }
 
-  /** The cable is back, after a restart of the machine: it remembers no connection. */
+  /** Reconnects the host after a reboot, without its former connections. */
   comeBack(): void {
     this.#gone = false;
     for (const listener of [...this.#listeners.values()]) listener.close();
     this.connections.clear();
   }
 
-  /** The program that used it is gone: the system closes what it leaves. */
+  /** Closes all sockets, as the system does when the program is killed. */
   abandon(): void {
     for (const listener of [...this.#listeners.values()]) listener.close();
     for (const connection of [...this.connections]) connection.abandon();
@@ -186,19 +193,19 @@ class SimListener implements Listener {
   }
 }
 
-/** All hosts. */
+/** A network of hosts. */
 export class SimNetwork {
-  /** Part of the connection attempts whose first packet is lost. */
+  /** Part of the connection attempts whose SYN packet is lost, 0 to 1. */
   synLoss = 0;
-  /** Bytes that a receiver takes before its program reads them. */
+  /** Receive window in bytes. */
   window = 128 * 1024;
   readonly clock: VirtualClock;
   readonly random: () => number;
   readonly #nics = new Map<string, Nic>();
 
   /**
-   * @param clock Moves everything.
-   * @param random Uniform in 0 to 1.
+   * @param clock Virtual clock of the network.
+   * @param random Returns uniform random numbers from 0 to 1.
    */
   constructor(clock: VirtualClock, random: () => number) {
     this.clock = clock;
@@ -206,18 +213,18 @@ export class SimNetwork {
   }
 
   /**
-   * A new host.
+   * Adds a host.
    *
-   * @param ip Its address, not in use.
-   * @param options `profile`: its line. `rank`: its place among events of the same millisecond.
+   * @param ip Unused address.
+   * @param options See {@linkcode NicOptions}.
    */
-  add(ip: string, options: { readonly profile: HostProfile; readonly rank: () => number }): Nic {
+  add(ip: string, options: Omit<NicOptions, "ip">): Nic {
     const nic = new Nic(this, { ip, ...options });
     this.#nics.set(ip, nic);
     return nic;
   }
 
-  /** The host at an address. */
+  /** Returns the host with an address, or `null`. */
   find(ip: string): Nic | null {
     return this.#nics.get(ip) ?? null;
   }

@@ -1,5 +1,5 @@
 /**
- * Every invariant can fail: for each rule, something is broken on purpose and has to be found.
+ * Tests that the invariants of the simulation detect violations: for each rule, a fault is planted and must be found.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { World } from "./world.ts";
 
 const LINE = { up: 500_000, down: 1_000_000, latency: 5 };
 
-/** A seeder and some leechers, started. */
+/** Starts a seeder and some leechers. */
 function smallSwarm(leechers: number): { world: World; seeder: SimHost; leechers: SimHost[] } {
   const world = new World({ seed: 1 });
   const tracker = world.addTracker();
@@ -34,7 +34,7 @@ function smallSwarm(leechers: number): { world: World; seeder: SimHost; leechers
   return { world, seeder, leechers: hosts };
 }
 
-/** The rule that is found broken. */
+/** Returns the rule whose violation a function throws, or "none". */
 async function ruleBrokenBy(run: () => Promise<void>): Promise<string> {
   try {
     await run();
@@ -45,19 +45,19 @@ async function ruleBrokenBy(run: () => Promise<void>): Promise<string> {
   return "none";
 }
 
-Deno.test("a swarm without faults breaks no rule", async () => {
+Deno.test("Invariants finds no violation in a swarm without faults", async () => {
   const { world, leechers } = smallSwarm(2);
   assertEquals(await ruleBrokenBy(() => endWell(world, leechers)), "none");
 });
 
-Deno.test("a bit that flips on the disk of a seeder is found when it is sent", async () => {
+Deno.test("Invariants finds wrong bytes that a seeder sends after a bit flip on its disk", async () => {
   const { world, seeder, leechers } = smallSwarm(1);
   await world.run(() => seeder.isComplete, { limit: 1_000, what: "the seeder has found that all is right" });
   seeder.files.flip(`${FOLDER}/${world.truth.files[0]!.path}`, 5);
   assertEquals(await ruleBrokenBy(() => finishAll(world, leechers)), "no byte wrong");
 });
 
-Deno.test("a file that is wrong under its final name is found", async () => {
+Deno.test("Invariants finds a wrong file under its final name", async () => {
   const { world, leechers: [leecher] } = smallSwarm(1);
   const told = leecher!.files.renamed;
   leecher!.files.renamed = (path) => {
@@ -67,14 +67,14 @@ Deno.test("a file that is wrong under its final name is found", async () => {
   assertEquals(await ruleBrokenBy(() => finishAll(world, [leecher!])), "final names");
 });
 
-Deno.test("a piece that is claimed and isn't on the disk is found", async () => {
+Deno.test("Invariants finds a claimed piece that isn't on the disk", async () => {
   const { world, leechers } = smallSwarm(1);
   await world.run(() => leechers[0]!.torrent?.attached === true, { limit: 1_000, what: "it runs" });
   leechers[0]!.torrent!.have.set(3);
   assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "only verified pieces");
 });
 
-Deno.test("a torrent that says it is complete and has a file too much is found", async () => {
+Deno.test("Invariants finds a surplus file of a complete torrent", async () => {
   const { world, leechers: [leecher] } = smallSwarm(1);
   const finals = world.truth.files.map((file) => `${FOLDER}/${file.path}`);
   const told = leecher!.files.renamed;
@@ -86,7 +86,7 @@ Deno.test("a torrent that says it is complete and has a file too much is found",
   assertEquals(await ruleBrokenBy(() => finishAll(world, [leecher!])), "completion");
 });
 
-Deno.test("more unchoked peers than there are slots are found", async () => {
+Deno.test("Invariants finds more unchoked peers than upload slots", async () => {
   const { world, seeder } = smallSwarm(12);
   await world.run(() => [...seeder.torrent?.peers() ?? []].length === 12, { limit: 5_000, what: "they meet" });
   for (const peer of seeder.torrent!.peers()) {
@@ -96,14 +96,14 @@ Deno.test("more unchoked peers than there are slots are found", async () => {
   assertEquals(await ruleBrokenBy(() => world.pass(10)), "choker slots");
 });
 
-Deno.test("memory over the budget is found", async () => {
+Deno.test("Invariants finds memory use beyond the budget", async () => {
   const { world, seeder } = smallSwarm(0);
   await world.run(() => seeder.torrent !== null, { limit: 1_000, what: "it runs" });
   Object.defineProperty(seeder.session, "memory", { get: () => ({ used: 1e9, limit: 1e6 }) });
   assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "memory budget");
 });
 
-Deno.test("more connections than allowed are found", async () => {
+Deno.test("Invariants finds more connections than allowed", async () => {
   const { world, seeder, leechers } = smallSwarm(3);
   await world.run(() => [...seeder.torrent?.peers() ?? []].length === 3, { limit: 5_000, what: "they meet" });
   Object.assign(seeder.options.session, { maxPeers: 2 });
@@ -117,7 +117,7 @@ const LEAKS: Readonly<Record<string, (host: SimHost) => unknown>> = {
 };
 
 for (const [what, leak] of Object.entries(LEAKS)) {
-  Deno.test(`a ${what} that is left behind is found`, async () => {
+  Deno.test(`Invariants finds a ${what} that a stopped program leaves`, async () => {
     const { world, leechers } = smallSwarm(1);
     await finishAll(world, leechers);
     leak(leechers[0]!);
@@ -125,7 +125,7 @@ for (const [what, leak] of Object.entries(LEAKS)) {
   });
 }
 
-Deno.test("a program that goes on dialling, talking or announcing is found", async () => {
+Deno.test("stayQuiet() finds a program that goes on dialling", async () => {
   const { world, leechers } = smallSwarm(1);
   world.later(300_000, async () => {
     for (let i = 0; i < 8; i++) {
@@ -138,7 +138,7 @@ Deno.test("a program that goes on dialling, talking or announcing is found", asy
   assertEquals(await ruleBrokenBy(() => endWell(world, leechers)), "quiescence");
 });
 
-Deno.test("a tracker that isn't told of the end is found", async () => {
+Deno.test("endWell() finds a missing stopped announce", async () => {
   const { world, leechers } = smallSwarm(1);
   const [tracker] = world.trackers;
   const answer = tracker!.answer.bind(tracker);
@@ -148,14 +148,14 @@ Deno.test("a tracker that isn't told of the end is found", async () => {
   assertEquals(await ruleBrokenBy(() => endWell(world, leechers)), "trackers told");
 });
 
-Deno.test("an honest peer that is banned is found", async () => {
+Deno.test("Invariants finds a ban of a well-behaved peer", async () => {
   const { world, seeder, leechers } = smallSwarm(1);
   await finishAll(world, leechers);
   world.invariants.banned(leechers[0]!, `${seeder.ip}:6881`);
   assertEquals(await ruleBrokenBy(() => world.stop()), "no honest peer banned");
 });
 
-Deno.test("a leecher that doesn't finish is found, and named", async () => {
+Deno.test("finishAll() throws an error that names a leecher that doesn't finish", async () => {
   const { world, seeder, leechers } = smallSwarm(1);
   seeder.kill();
   try {
@@ -167,7 +167,7 @@ Deno.test("a leecher that doesn't finish is found, and named", async () => {
   }
 });
 
-Deno.test("time that stands still is found", async () => {
+Deno.test("World.run() finds a virtual clock that stands still", async () => {
   const { world } = smallSwarm(0);
   const again = async () => {
     for (;;) await world.sleep(0);
@@ -176,7 +176,7 @@ Deno.test("time that stands still is found", async () => {
   assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "time goes on");
 });
 
-/** What a listener finds wrong with the words of a peer. */
+/** Returns the rules that a listener finds broken in the messages of a peer. */
 function rulesBrokenIn(say: (writer: FrameWriter, world: World) => void): string[] {
   const { world } = smallSwarm(0);
   const broken: string[] = [];
@@ -197,7 +197,7 @@ function rulesBrokenIn(say: (writer: FrameWriter, world: World) => void): string
   return broken;
 }
 
-Deno.test("requests beyond what the other end holds are found", () => {
+Deno.test("Listener finds more outstanding requests than reqq", () => {
   const ask = (count: number) =>
     rulesBrokenIn((writer) => {
       for (let i = 0; i < count; i++) writer.blockSignal(MessageId.request, i, 0, BLOCK_SIZE);
@@ -206,7 +206,7 @@ Deno.test("requests beyond what the other end holds are found", () => {
   assertEquals(ask(251), ["no request beyond reqq"]);
 });
 
-Deno.test("a block for a peer that is choked is found, and a wrong one", () => {
+Deno.test("Listener finds a block to a choked peer, and wrong bytes in a block", () => {
   const send = (options: { unchoke: boolean; wrong: boolean }) =>
     rulesBrokenIn((writer, world) => {
       if (options.unchoke) writer.signal(MessageId.unchoke);
@@ -219,19 +219,19 @@ Deno.test("a block for a peer that is choked is found, and a wrong one", () => {
   assertEquals(send({ unchoke: true, wrong: true }), ["no byte wrong"]);
 });
 
-Deno.test("a bitfield with bits past the end is found", () => {
+Deno.test("Listener finds a bitfield with bits past the end", () => {
   assertEquals(rulesBrokenIn((writer) => writer.bitfield(Uint8Array.of(255))), []);
   assertEquals(rulesBrokenIn((writer) => writer.bitfield(Uint8Array.of(255, 1))), ["honest words"]);
 });
 
-/** Puts something else in the place of a method while a test runs. */
+/** Replaces a method or property until the result is disposed of. */
 function plant<T extends object, Name extends keyof T>(on: T, name: Name, method: T[Name]): Disposable {
   const original = on[name];
   on[name] = method;
   return { [Symbol.dispose]: () => void (on[name] = original) };
 }
 
-Deno.test("a torrent that keeps its connections while it is paused is found", async () => {
+Deno.test("Invariants finds connections of a paused torrent", async () => {
   using _ = plant(Swarm.prototype, "shut", () => {});
   const { world, leechers: [leecher] } = smallSwarm(1);
   await world.run(() => leecher!.torrent?.peers()[Symbol.iterator]().next().done === false, {
@@ -242,7 +242,7 @@ Deno.test("a torrent that keeps its connections while it is paused is found", as
   assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "quiet states");
 });
 
-Deno.test("a torrent that connects to somebody while it is paused is found", async () => {
+Deno.test("Invariants finds a new connection of a paused torrent", async () => {
   const { world, leechers: [leecher] } = smallSwarm(1);
   await world.run(() => leecher!.torrent?.attached === true, { limit: 1_000, what: "it runs" });
   leecher!.torrent!.pause();
@@ -251,7 +251,7 @@ Deno.test("a torrent that connects to somebody while it is paused is found", asy
   assertEquals(await ruleBrokenBy(() => world.pass(1)), "quiet states");
 });
 
-Deno.test("a choice of files that loses a piece is found", async () => {
+Deno.test("Invariants finds a piece that is lost when files are selected", async () => {
   const { select } = Content.prototype;
   using _ = plant(Content.prototype, "select", async function (this: Content, files) {
     await select.call(this, files);
@@ -265,27 +265,27 @@ Deno.test("a choice of files that loses a piece is found", async () => {
   assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "nothing lost");
 });
 
-Deno.test("a state that may not follow another is found", async () => {
+Deno.test("Invariants finds a forbidden change of state", async () => {
   const { world, seeder } = smallSwarm(0);
   world.invariants.entered(seeder, { state: "seeding", previous: "stopped" });
   assertEquals(await ruleBrokenBy(() => world.pass(1)), "states");
 });
 
-Deno.test("a torrent that is in no list of its session is found", async () => {
+Deno.test("Invariants finds a running torrent that its session doesn't list", async () => {
   const { world, seeder } = smallSwarm(0);
   await world.run(() => seeder.isComplete, { limit: 1_000, what: "it runs" });
   Object.defineProperty(seeder.session, "torrents", { get: () => [] });
   assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "states");
 });
 
-Deno.test("a seed without one of its files is found", async () => {
+Deno.test("Invariants finds a missing file of a seed", async () => {
   const { world, seeder } = smallSwarm(0);
   await world.run(() => seeder.isComplete, { limit: 1_000, what: "it runs" });
   seeder.files.moveAway(`${FOLDER}/${world.truth.files[0]!.path}`);
   assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "seeds are whole");
 });
 
-Deno.test("a request for a piece that is here already is found", async () => {
+Deno.test("Invariants finds a request for a piece that the host has", async () => {
   const { world, leechers: [leecher] } = smallSwarm(1);
   await world.run(() => leecher!.torrent?.have.isEmpty === false, { limit: 10_000, what: "a piece comes" });
   await world.pass(1);
@@ -296,7 +296,7 @@ Deno.test("a request for a piece that is here already is found", async () => {
   assertEquals(await ruleBrokenBy(() => world.pass(1)), "only what is missing");
 });
 
-/** The rule that is found broken first when scenarios are played with a fault. */
+/** Plays a scenario with up to 20 seeds, and returns the rule that is broken first, or "none". */
 async function ruleBrokenIn(name: string): Promise<string> {
   for (let seed = 1; seed <= 20; seed++) {
     const { failure } = await play(scenarioNamed(name), { seed });
@@ -305,7 +305,7 @@ async function ruleBrokenIn(name: string): Promise<string> {
   return "none";
 }
 
-Deno.test("changes that aren't kept are found", async () => {
+Deno.test("the scenario sessions finds changes that aren't saved", async () => {
   using _ = plant(SessionStore.prototype, "markDirty", () => {});
   assertEquals(await ruleBrokenIn("sessions"), "changes kept");
 });

@@ -1,5 +1,5 @@
 /**
- * Worker processes that play runs side by side; one that takes too long is ended and its run counts as failed.
+ * Worker processes that play runs in parallel. A run that takes too long is killed and counts as failed.
  *
  * @module
  */
@@ -10,21 +10,26 @@ import { createInterface } from "node:readline";
 import type { Order, Result } from "./worker.ts";
 import { TEST_FLAGS } from "../support/from_source.ts";
 
-/** Milliseconds of real time that a run may take. */
+/** Limit of a run in milliseconds of real time. */
 export const LONGEST_RUN_MS = 120_000;
-/** Runs after which a process is replaced, so that nothing grows for hours. */
+/** Number of runs after which a process is replaced, so that leaked memory doesn't accumulate. */
 const RUNS_OF_A_PROCESS = 2_000;
+
+/** Options for {@linkcode playAll}. */
+export interface PlayAllOptions {
+  /** Number of processes. */
+  readonly jobs: number;
+  /** Called with each result. */
+  readonly done: (result: Result) => void;
+}
 
 /**
  * Plays runs until there are no more.
  *
- * @param next The next one; `null` for no more.
- * @param options `jobs`: processes. `done`: takes each result.
+ * @param next Returns the next run, or `null` if there are no more.
+ * @param options See {@linkcode PlayAllOptions}.
  */
-export async function playAll(
-  next: () => Order | null,
-  options: { readonly jobs: number; readonly done: (result: Result) => void },
-): Promise<void> {
+export async function playAll(next: () => Order | null, options: PlayAllOptions): Promise<void> {
   const lane = async () => {
     let order = next();
     while (order !== null) {
@@ -46,7 +51,7 @@ export async function playAll(
 
 const HANG = "hang";
 
-/** One process. */
+/** One worker process. */
 class Worker {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;

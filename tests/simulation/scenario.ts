@@ -1,6 +1,6 @@
 /**
- * What a scenario is, and what all of them need: torrents and machines drawn at random, and the end that every run must
- * come to.
+ * The type of a scenario, and functions that scenarios share: random torrents and hosts, and the checks at the end of
+ * every run.
  *
  * @module
  */
@@ -12,49 +12,52 @@ import { Violation } from "./invariants.ts";
 import type { HostProfile } from "./network.ts";
 import type { World } from "./world.ts";
 
-/** Something that may happen to a swarm. */
+/** A course of events in a simulated swarm. */
 export interface Scenario {
-  /** Its name on the command line. */
+  /** Name on the command line. */
   readonly name: string;
-  /** What it is to show, in a sentence. */
+  /** Events and expected result, in a sentence. */
   readonly purpose: string;
   /**
-   * Plays it; every parameter comes from the world's random numbers.
+   * Plays the scenario. Every parameter comes from the world's random numbers.
    *
-   * @throws {Violation} If an invariant is broken.
+   * @throws {Violation} If an invariant is violated.
    */
   run(world: World): Promise<void>;
 }
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-/** Virtual time after which a swarm that should have finished hasn't. */
+/** Virtual milliseconds within which a swarm must finish. */
 export const LIMIT = 3 * HOUR;
-/** Milliseconds after the end in which connections between complete peers are still closed and dead addresses tried. */
+/**
+ * Milliseconds after completion in which connections between seeds are closed, and dead addresses are still dialled.
+ */
 const SETTLE_MS = 4 * MINUTE;
-/** Milliseconds in which nothing may happen. */
+/** Milliseconds of the following quiet time, in which almost nothing may happen. */
 const QUIET_MS = 3 * MINUTE;
-/** Machines that stay for the quiet time; one more would show nothing new and costs its ticks. */
+/** Number of hosts that run in the quiet time. More hosts would show nothing new, and cost time. */
 const QUIET_HOSTS = 3;
 /**
- * Dials to one address in the quiet time. The back-off of one that was lost has reached minutes by then, but it may have begun
- * just now: with somebody whose ten minutes of being shut out are over. Then six fit, 5, 10, 20, 40 and 80 s apart.
+ * Limit of dials to one address in the quiet time. The back-off of a lost peer has usually reached minutes by then, but
+ * the back-off of a peer whose ban of ten minutes has just ended begins anew: six dials fit, 5, 10, 20, 40 and 80 s
+ * apart.
  */
 const MOST_DIALS = 6;
-/** Messages with which a connection opens that turns out to be of no use. */
+/** Limit of messages at the start of a connection that turns out to be useless. */
 const FIRST_WORDS = 20;
 
-/** How large a torrent is to be. */
+/** Ranges from which a random torrent is drawn. */
 export interface TorrentShape {
-  /** Pieces, from and to. */
+  /** Smallest and largest number of pieces. */
   readonly pieces: readonly [number, number];
-  /** Bytes of a piece, one of these. */
+  /** Piece lengths in bytes to choose from, 16 to 64 KiB by default. */
   readonly pieceLengths?: readonly number[];
-  /** Files, from and to; 1 to 6 when absent. */
+  /** Smallest and largest number of files, 1 to 6 by default. */
   readonly files?: readonly [number, number];
 }
 
-/** Makes the torrent: a tracker or two, some files, empty and tiny ones among them. */
+/** Makes a random torrent with one or two trackers if there are none yet. Some files are empty or tiny. */
 export function drawTorrent(world: World, shape: TorrentShape): void {
   if (world.trackers.length === 0) { for (let i = world.chance(0.2) ? 2 : 1; i > 0; i--) world.addTracker(); }
   const pieceLength = world.oneOf(shape.pieceLengths ?? [16_384, 32_768, 32_768, 49_152, 65_536]);
@@ -77,16 +80,16 @@ function drawSizes(world: World, torrent: { total: number; count: number; pieceL
     sizes.push(Math.min(size, left));
     left -= sizes[i]!;
   }
-  // A torrent without bytes is none; the last file takes what is left.
+  // The last file takes the rest, so the torrent is never empty.
   return [...sizes, left];
 }
 
-/** A number between two, small ones as likely as large ones. */
+/** Returns a random number between two, uniform on a logarithmic scale. */
 export function drawScale(world: World, low: number, high: number): number {
   return Math.round(low * (high / low) ** world.random());
 }
 
-/** How somebody may be connected. */
+/** Returns a random line. `nat` is the probability that the host can't accept connections. */
 export function drawLine(world: World, options: { readonly nat?: number; readonly slow?: boolean } = {}): HostProfile {
   const up = options.slow ? drawScale(world, 4_000, 12_000) : drawScale(world, 40_000, 1_500_000);
   return {
@@ -98,13 +101,13 @@ export function drawLine(world: World, options: { readonly nat?: number; readonl
   };
 }
 
-/** What disk somebody may have. */
+/** Returns a random disk. */
 export function drawDisk(world: World): DiskProfile {
   if (world.chance(0.6)) return PERFECT_DISK;
   return { latency: world.oneOf([0, 0.2, 2, 8]), speed: drawScale(world, 2_000_000, 200_000_000), room: Infinity };
 }
 
-/** What may be said of a machine that isn't drawn. */
+/** Properties of a host that aren't drawn at random. */
 export interface PeerChoice {
   readonly profile?: HostProfile;
   readonly disk?: DiskProfile;
@@ -112,7 +115,7 @@ export interface PeerChoice {
   readonly nat?: number;
 }
 
-/** A machine with the program on it, not started. */
+/** Adds a host. Its program isn't started. */
 export function addPeer(world: World, name: string, choice: PeerChoice = {}): SimHost {
   return world.addHost({
     name,
@@ -127,12 +130,12 @@ export function addPeer(world: World, name: string, choice: PeerChoice = {}): Si
   });
 }
 
-/** Several of them. */
+/** Adds several hosts. */
 export function addPeers(world: World, count: number, choice: PeerChoice & { readonly name?: string } = {}): SimHost[] {
   return Array.from({ length: count }, (_, i) => addPeer(world, `${choice.name ?? "peer"}${i + 1}`, choice));
 }
 
-/** Somebody who has everything, started. */
+/** Adds a host with the complete data, and starts its program. */
 export function addSeeder(world: World, choice: PeerChoice = {}): SimHost {
   const seeder = addPeer(world, "seeder", choice);
   seeder.plant(() => true);
@@ -140,12 +143,12 @@ export function addSeeder(world: World, choice: PeerChoice = {}): SimHost {
   return seeder;
 }
 
-/** Starts programs within some time. */
+/** Starts programs at random times within some milliseconds. */
 export function startWithin(world: World, hosts: readonly SimHost[], milliseconds: number): void {
   for (const host of hosts) world.later(world.between(0, milliseconds), () => host.start());
 }
 
-/** Copies of the torrent among some machines, as far as they can be had: whole ones, and the part of another. */
+/** Returns the number of distributed copies among some hosts: whole copies, and the part of a further copy. */
 export function copiesAmong(world: World, hosts: readonly SimHost[]): number {
   const { pieceCount } = world.truth.meta;
   const counts = new Array<number>(pieceCount).fill(0);
@@ -154,7 +157,7 @@ export function copiesAmong(world: World, hosts: readonly SimHost[]): number {
   return least + counts.filter((count) => count > least).length / pieceCount;
 }
 
-/** Lets time pass until all of these have everything; a torrent that fails is a breach. */
+/** Runs until all hosts are complete. A failed torrent is a violation. */
 export async function finishAll(world: World, hosts: readonly SimHost[], limit: number = LIMIT): Promise<void> {
   const done = () => {
     for (const host of hosts) {
@@ -181,8 +184,8 @@ function progressOf(host: SimHost): string {
 }
 
 /**
- * The end that every scenario comes to: all finish; after some minutes nothing happens any more; programs stop and leave
- * nothing behind, and trackers know it.
+ * Runs the end of every scenario: all hosts finish, traffic ceases, programs stop without leaving anything open, and
+ * trackers get `stopped` announces.
  */
 export async function endWell(world: World, leechers: readonly SimHost[], limit: number = LIMIT): Promise<void> {
   await finishAll(world, leechers, limit);
@@ -198,7 +201,7 @@ export async function endWell(world: World, leechers: readonly SimHost[], limit:
   if (world.invariants.violation) throw world.invariants.violation;
 }
 
-/** Nothing but keep-alives, announces when they are due and dials to the dead, rarer and rarer. */
+/** Checks that complete hosts send only keep-alives, due announces, and ever rarer dials to dead addresses. */
 export async function stayQuiet(world: World): Promise<void> {
   for (const tracker of world.trackers) tracker.mood = "up";
   const awake = () => world.hosts.every((host) => host.nic.line.isAwake);

@@ -1,5 +1,5 @@
 /**
- * Every scenario, and how one is played.
+ * The list of scenarios, and a function that plays one.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { LIMIT_SCENARIOS } from "./limit_scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 import { type TraceSink, World } from "./world.ts";
 
-/** Every scenario there is. */
+/** All scenarios. */
 export const SCENARIOS: readonly Scenario[] = [
   ...CROWD_SCENARIOS,
   ...FAULT_SCENARIOS,
@@ -21,19 +21,33 @@ export const SCENARIOS: readonly Scenario[] = [
   ...COMMAND_SCENARIOS,
 ];
 
-/** How a run went. */
+/** Result of a run. */
 export interface Outcome {
   readonly scenario: string;
   readonly seed: number;
-  /** What was broken; `null` when nothing was. */
+  /** Error that ended the run, `null` if it succeeded. */
   readonly failure: unknown;
-  /** Checks that were made, by rule. */
+  /** Number of checks by rule. */
   readonly checks: ReadonlyMap<string, number>;
-  /** Virtual time, in milliseconds. */
+  /** Duration in virtual milliseconds. */
   readonly time: number;
 }
 
-/** The scenario of that name. */
+/** Options for {@linkcode play}. */
+export interface PlayOptions {
+  /** Seed of all random numbers. */
+  readonly seed: number;
+  /** Called with each line of the trace. No trace by default. */
+  readonly trace?: TraceSink;
+  /** Includes every message between peers in the trace. Default `false`. */
+  readonly messages?: boolean;
+}
+
+/**
+ * Returns the scenario with a name.
+ *
+ * @throws {Error} If there is no such scenario. The message lists all names.
+ */
 export function scenarioNamed(name: string): Scenario {
   const scenario = SCENARIOS.find((one) => one.name === name);
   if (!scenario) {
@@ -43,17 +57,13 @@ export function scenarioNamed(name: string): Scenario {
 }
 
 /**
- * Plays a scenario once.
+ * Plays a scenario once. Never rejects.
  *
- * @param scenario Which.
- * @param options `seed`: decides everything. `trace`: takes what happens; `messages`: every message too.
- * @returns How it went; never rejects.
+ * @param scenario The scenario.
+ * @param options See {@linkcode PlayOptions}.
  */
-export async function play(
-  scenario: Scenario,
-  options: { readonly seed: number; readonly trace?: TraceSink; readonly messages?: boolean },
-): Promise<Outcome> {
-  // The same seed is not to draw the same numbers in every scenario.
+export async function play(scenario: Scenario, options: PlayOptions): Promise<Outcome> {
+  // The name of the scenario is mixed into the seed, so that scenarios with the same seed draw different numbers.
   const mixed = [...scenario.name].reduce(
     (sum, letter) => Math.imul(sum ^ letter.charCodeAt(0), 0x01000193),
     options.seed,

@@ -1,5 +1,5 @@
 /**
- * `deno task simulate`: plays scenarios, one or thousands.
+ * `deno task simulate`: plays scenarios with one or many seeds.
  *
  * @module
  */
@@ -32,7 +32,7 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Plays one run where everybody can see it. */
+/** Plays scenarios with one seed, and prints their traces and results. */
 async function replay(names: readonly string[], options: { seed: number; messages: boolean; quiet: boolean }) {
   let failures = 0;
   for (const name of names) {
@@ -49,7 +49,7 @@ async function replay(names: readonly string[], options: { seed: number; message
   return failures;
 }
 
-/** The runs of a list of seeds, or of fresh ones until a moment. */
+/** Yields the runs of all scenarios for each seed, until a time on `performance.now()`. */
 function* orders(names: readonly string[], seeds: Iterable<number>, until: number): Generator<Order> {
   for (const seed of seeds) {
     for (const scenario of names) {
@@ -63,7 +63,7 @@ function* from(first: number, last = Infinity): Generator<number> {
   for (let seed = first; seed <= last; seed++) yield seed;
 }
 
-/** Plays many runs and sums them up. */
+/** Plays many runs, and prints failures and a summary. Returns the number of failures. */
 async function search(names: readonly string[], runs: Generator<Order>, jobs: number): Promise<number> {
   const start = performance.now();
   const rows = new Map<string, Row>(names.map((name) => [name, { seeds: 0, failed: 0, checks: 0, time: 0, cpu: 0 }]));
@@ -142,7 +142,7 @@ async function main(): Promise<number> {
   const jobs = number(values.jobs, 1);
   const minutes = number(values.minutes, 0) + 60 * number(values.hours, 0);
   if (minutes > 0) {
-    // Fresh seeds: nobody has tried those that begin now.
+    // The seeds start at the current time, so that each search tries new ones.
     const first = Math.floor(Date.now() / 1000) % 1_000_000_000;
     return await search(names, orders(names, from(first), performance.now() + 60_000 * minutes), jobs) > 0 ? 1 : 0;
   }

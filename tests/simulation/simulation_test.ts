@@ -3,7 +3,7 @@ import { endWell } from "./scenario.ts";
 import { play, scenarioNamed, SCENARIOS } from "./scenarios.ts";
 import { World } from "./world.ts";
 
-/** Everything that happens in a run, down to each message. */
+/** Returns the trace of a run with every message. */
 async function traceOf(name: string, seed: number): Promise<string[]> {
   const lines: string[] = [];
   const { failure } = await play(scenarioNamed(name), { seed, messages: true, trace: (line) => lines.push(line) });
@@ -12,14 +12,14 @@ async function traceOf(name: string, seed: number): Promise<string[]> {
 }
 
 for (const [name, seed] of [["halves", 3], ["lossy", 1]] as const) {
-  Deno.test(`play() gives the same trace of ${name} for the same seed, message by message, and another for another`, async () => {
+  Deno.test(`play() gives the same trace of ${name} for the same seed, and another trace for another seed`, async () => {
     const first = await traceOf(name, seed);
     assertEquals(await traceOf(name, seed), first);
     assertNotEquals(await traceOf(name, seed + 1), first);
   });
 }
 
-/** Seeds that are quick to play, by scenario; 1 for the others. */
+/** Seeds that are quick to play, by scenario. The default is 1. */
 const QUICK: Readonly<Record<string, number>> = {
   "flash-crowd": 4,
   "seeder-leaves": 3,
@@ -36,7 +36,7 @@ for (const scenario of SCENARIOS) {
   });
 }
 
-/** Seeds that found a fault. */
+/** Seeds that have found a fault, and the fault. */
 const REGRESSIONS: readonly { readonly scenario: string; readonly seed: number; readonly was: string }[] = [
   { scenario: "bad-disk", seed: 4, was: "a torrent whose disk failed was over before its tracker had been told" },
   {
@@ -53,7 +53,7 @@ for (const { scenario, seed, was } of REGRESSIONS) {
   });
 }
 
-Deno.test("leechers that have room for nobody but each other, and nothing to give, look for others", async () => {
+Deno.test("leechers without data whose connections are all taken by each other still find a seeder", async () => {
   const world = new World({ seed: 1 });
   world.addTracker();
   world.share({ pieceLength: 16_384, sizes: [100_000] });
@@ -66,6 +66,6 @@ Deno.test("leechers that have room for nobody but each other, and nothing to giv
   await endWell(world, clique);
 });
 
-Deno.test("scenarioNamed() names the scenarios that there are", async () => {
+Deno.test("scenarioNamed() throws an error that lists all scenarios for an unknown name", async () => {
   await assertRejects(() => Promise.try(() => scenarioNamed("nonsense")), Error, "flash-crowd");
 });

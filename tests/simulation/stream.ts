@@ -1,5 +1,5 @@
 /**
- * Streams between hosts, with the manners of TCP: in order, with a window, ended by either side, or broken.
+ * Streams between hosts that behave like TCP: in order, with a receive window, closed by either end, or broken.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import type { VirtualClock } from "../support/virtual_clock.ts";
 import type { Line, Sender } from "./line.ts";
 import type { Nic } from "./network.ts";
 
-/** Bytes that a kernel takes from its program before they are sent. */
+/** Size in bytes of the kernel's send buffer. */
 const SEND_BUFFER = 32 * 1024;
 
-/** Errors are made once: they tell nothing but what happened, and thousands of them are thrown. */
+/** The errors are shared objects, since thousands are thrown and a stack trace would not help. */
 const CLOSED_HERE = new Error("the connection was closed here");
 const BROKEN_PIPE = new Error("broken pipe");
 const RESET = new Error("connection reset by peer");
@@ -36,20 +36,20 @@ class Half implements Sender {
   readonly destination: Line;
   readonly #source: Line;
   readonly #window: number;
-  /** Taken from the program, not sent. */
+  /** Bytes accepted from the program and not sent. */
   readonly #unsent: Bytes[] = [];
   #unsentBytes = 0;
-  /** Sent, not arrived; one entry for each shutdown. `null` stands for the end of the stream. */
+  /** Bytes in flight, one entry per {@linkcode Half.depart}. `null` is the end of the stream. */
   readonly #onTheWay: (Bytes | null)[][] = [];
-  /** Arrived, not read. */
+  /** Bytes arrived and not read. `null` is the end of the stream. */
   readonly #arrived: (Bytes | null)[] = [];
-  /** Writes to come whose words were put together while others had to wait. */
+  /** Number of the next writes whose bytes were composed while an earlier write was waiting. */
   #late = 0;
-  /** Told of what the sending program wrote, and whether it had to wait. */
+  /** Called with the bytes that the sending program wrote. `isLate` is `true` if they were composed earlier. */
   said: ((bytes: Bytes, isLate: boolean) => void) | null = null;
-  /** Told of what the receiving program read. */
+  /** Called with the bytes that the receiving program read. */
   heard: ((bytes: Bytes) => void) | null = null;
-  /** Bytes on the way and arrived. */
+  /** Bytes in flight or arrived, which are limited by the window. */
   #unread = 0;
   #readAt = 0;
   #ending = false;
@@ -66,7 +66,7 @@ class Half implements Sender {
     this.#window = window;
   }
 
-  // The sending program's side.
+  // Called by the sending program.
 
   write(bytes: Bytes): Promise<number> {
     return new Promise((resolve, reject) => {
@@ -77,7 +77,7 @@ class Half implements Sender {
     });
   }
 
-  /** Nothing more will be written; what was is still sent. */
+  /** Ends the stream after the bytes that were written. */
   end(): void {
     if (this.#ending) return;
     this.#ending = true;
@@ -110,7 +110,7 @@ class Half implements Sender {
     else this.#source.whenAwake(() => writer.resolve(taken.length));
   }
 
-  // The line's side.
+  // Called by the line.
 
   get hasMore(): boolean {
     return (this.#unsent.length > 0 && this.#unread < this.#window) || this.#ending;
@@ -132,7 +132,7 @@ class Half implements Sender {
     this.#unread += bytes;
     if (this.#ending && this.#unsent.length === 0) {
       parts.push(null);
-      bytes ||= 1; // an empty packet isn't free either
+      bytes ||= 1; // A packet without payload also takes time.
       this.#ending = false;
     }
     if (bytes === 0) return 0;
@@ -148,12 +148,12 @@ class Half implements Sender {
     this.#hand();
   }
 
-  /** What is on the way from now on never arrives. */
+  /** Drops all bytes that arrive from now on. */
   goSilent(): void {
     this.#silent = true;
   }
 
-  // The receiving program's side.
+  // Called by the receiving program.
 
   read(into: Bytes): Promise<number | null> {
     return new Promise((resolve, reject) => {
@@ -203,6 +203,14 @@ class Half implements Sender {
   }
 }
 
+/** Options for {@linkcode SimConnection.pair}. */
+export interface ConnectionPairOptions {
+  /** Virtual clock. */
+  readonly clock: VirtualClock;
+  /** Receive window in bytes: limit of the bytes that are in flight or unread. */
+  readonly unread: number;
+}
+
 /** One end of a connection. */
 export class SimConnection implements Connection {
   readonly local: PeerAddress;
@@ -225,17 +233,13 @@ export class SimConnection implements Connection {
   }
 
   /**
-   * The two ends of a new connection.
+   * Makes a connection, and returns its two ends.
    *
    * @param a One host and its address.
-   * @param b The other.
-   * @param options `clock`, and the bytes that may be `unread`: the window.
+   * @param b The other host and its address.
+   * @param options See {@linkcode ConnectionPairOptions}.
    */
-  static pair(
-    a: End,
-    b: End,
-    options: { readonly clock: VirtualClock; readonly unread: number },
-  ): [SimConnection, SimConnection] {
+  static pair(a: End, b: End, options: ConnectionPairOptions): [SimConnection, SimConnection] {
     const { clock, unread } = options;
     const there = new Half(a.nic.line, b.nic.line, unread);
     const back = new Half(b.nic.line, a.nic.line, unread);
@@ -246,7 +250,7 @@ export class SimConnection implements Connection {
     return [near, far];
   }
 
-  /** Somebody wants to know what the program at this end says and hears. */
+  /** Sets a watcher that gets all bytes that the program at this end writes and reads. */
   watch(watcher: { said(bytes: Bytes, isLate: boolean): void; heard(bytes: Bytes): void }): void {
     this.#out.said = (bytes, isLate) => watcher.said(bytes, isLate);
     this.#in.heard = (bytes) => watcher.heard(bytes);
@@ -266,17 +270,17 @@ export class SimConnection implements Connection {
     this.#nic.connections.delete(this);
     this.#in.breakFar(CLOSED_HERE);
     this.#out.end();
-    // Whatever the other end still sends meets a closed socket, which says so.
+    // Bytes that the other end still sends arrive at a closed socket, which answers with a reset.
     const trip = Math.ceil(this.#nic.line.latency + this.#other.#nic.line.latency);
     this.#clock.after(trip, () => this.#other.#out.breakNear(BROKEN_PIPE), this.#other.#nic.line.rank());
   }
 
-  /** Something in between breaks the connection; both ends are told, each after its own time. */
+  /** Breaks the connection. Each end notices after the latency of its line. */
   reset(): void {
     for (const end of [this, this.#other]) end.#break(Math.ceil(end.#nic.line.latency));
   }
 
-  /** The program at this end is gone: it learns nothing any more, and the other end is told that nobody is there. */
+  /** Ends the connection because the program at this end is gone. The other end gets a reset. */
   abandon(): void {
     this.#nic.connections.delete(this);
     this.goSilent();
@@ -290,7 +294,7 @@ export class SimConnection implements Connection {
     }, this.#nic.line.rank());
   }
 
-  /** Something in between forgets the connection: neither end is told, and nothing arrives any more. */
+  /** Makes the connection drop all bytes without notifying either end. */
   goSilent(): void {
     this.#in.goSilent();
     this.#out.goSilent();

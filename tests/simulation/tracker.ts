@@ -9,10 +9,10 @@ import { parseIp } from "../../src/base/address.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { HttpError, type HttpRequest, type HttpResponse } from "../../src/platform/platform.ts";
 
-/** What a tracker is in the mood for. */
+/** Behaviour of a tracker: works, never answers, refuses connections, answers 503, or answers with HTML. */
 export type TrackerMood = "up" | "silent" | "refusing" | "broken" | "rubbish";
 
-/** One announce, as the tracker got it. */
+/** One announce. */
 export interface Announce {
   readonly ip: string;
   readonly port: number;
@@ -22,48 +22,48 @@ export interface Announce {
   readonly downloaded: number;
 }
 
-/** Peers by address, of one torrent. */
+/** A tracker for one torrent. */
 export class SimTracker {
-  /** Its announce URL. */
+  /** Announce URL. */
   readonly url: string;
-  /** How it is now. */
+  /** Current behaviour. */
   mood: TrackerMood = "up";
-  /** Seconds that it asks clients to wait. */
+  /** Announce interval in seconds. */
   interval = 120;
-  /** Addresses that it names besides those that announced. */
+  /** Addresses that are returned besides those of peers that announced. */
   readonly extra: { readonly ip: string; readonly port: number }[] = [];
-  /** Every announce that it heard. */
+  /** Every announce received. */
   readonly heard: Announce[] = [];
   readonly #peers = new Map<string, { ip: string; port: number; left: number }>();
   readonly #random: () => number;
 
   /**
-   * @param url Its announce URL.
-   * @param random Uniform in 0 to 1; decides whom it names.
+   * @param url Announce URL.
+   * @param random Returns uniform random numbers from 0 to 1, which choose the returned peers.
    */
   constructor(url: string, random: () => number) {
     this.url = url;
     this.#random = random;
   }
 
-  /** Who has announced and not left. */
+  /** Number of peers that have announced and not stopped. */
   get peerCount(): number {
     return this.#peers.size;
   }
 
-  /** Whether somebody at an address has announced and not left. */
+  /** Returns `true` if a peer at an IP address has announced and not stopped. */
   knows(ip: string): boolean {
     for (const peer of this.#peers.values()) if (peer.ip === ip) return true;
     return false;
   }
 
   /**
-   * One request that has arrived.
+   * Answers a request.
    *
-   * @param ip Who asks.
-   * @param request What it asks.
-   * @returns The answer; `null` for none, ever.
-   * @throws {HttpError} If the connection fails.
+   * @param ip Address of the client.
+   * @param request The request.
+   * @returns The answer, or `null` if the tracker never answers.
+   * @throws {HttpError} If the tracker refuses the connection.
    */
   answer(ip: string, request: HttpRequest): HttpResponse | null {
     if (this.mood === "silent") return null;

@@ -1,5 +1,5 @@
 /**
- * What a simulated swarm shares: a torrent and the bytes that it really has.
+ * The torrent of a simulated swarm, and its right bytes.
  *
  * @module
  */
@@ -13,21 +13,21 @@ import { noise } from "../support/payload.ts";
 
 /** A file of the torrent. */
 export interface TrueFile {
-  /** Below the download folder, with `/`. */
+  /** Path relative to the download folder, with `/`. */
   readonly path: string;
-  /** All its bytes. */
+  /** Content of the file. */
   readonly data: Bytes;
 }
 
-/** How a torrent is to be. */
+/** Options for {@linkcode Truth}. */
 export interface TruthOptions {
-  /** Decides the bytes. */
+  /** Seed of the content. */
   readonly seed: number;
-  /** Bytes of a piece. */
+  /** Piece length in bytes. */
   readonly pieceLength: number;
-  /** Sizes of the files in bytes; one for a torrent of a single file. */
+  /** Sizes of the files in bytes. One size makes a single-file torrent. */
   readonly sizes: readonly number[];
-  /** Announce URLs; one tier each. */
+  /** Announce URLs. Each is its own tier. */
   readonly trackers: readonly string[];
 }
 
@@ -35,14 +35,14 @@ export interface TruthOptions {
 export class Truth {
   readonly meta: Metainfo;
   readonly files: readonly TrueFile[];
-  /** All files, one after the other. */
+  /** Content of all files, concatenated. */
   readonly data: Bytes;
   readonly #byPath: ReadonlyMap<string, Bytes>;
-  /** Pieces by what they begin with. */
+  /** Piece indices by the first bytes of the piece. */
   readonly #byStart = new Map<number, number>();
   readonly #small = new Map<string, Bytes>();
 
-  /** @param options How it is to be. */
+  /** @param options See {@linkcode TruthOptions}. */
   constructor(options: TruthOptions) {
     const { pieceLength, sizes } = options;
     const total = sizes.reduce((sum, size) => sum + size, 0);
@@ -73,18 +73,17 @@ export class Truth {
   }
 
   /**
-   * What a file should hold.
+   * Returns the right content of a file, or `null` if the path is not a file of the torrent.
    *
-   * @param path Below the download folder; with `.part` or without.
-   * @returns Its bytes, or `null` when it is none of the torrent's.
+   * @param path Path relative to the download folder, with or without `.part`.
    */
   fileAt(path: string): Bytes | null {
     return this.#byPath.get(path.replace(/\.part$/, "")) ?? null;
   }
 
   /**
-   * The SHA-1 digest of some bytes; that of a right piece is known without work, and small inputs are remembered: every
-   * connection hashes the same ones.
+   * Returns the SHA-1 digest of some bytes. Digests of right pieces are looked up. Those of small inputs are cached,
+   * since every connection hashes the same ones.
    */
   digest(data: Bytes): Bytes {
     if (data.length <= 64) {
@@ -101,7 +100,7 @@ export class Truth {
     return digestOf(data);
   }
 
-  /** Whether bytes are those of the torrent at an offset. */
+  /** Returns `true` if bytes equal those of the torrent at an offset. */
   matches(bytes: Uint8Array, offset: number): boolean {
     return sameBytes(bytes, this.data.subarray(offset, offset + bytes.length));
   }
@@ -112,12 +111,12 @@ function startOf(data: Uint8Array): number {
     (data[4] ?? 0);
 }
 
-/** The SHA-1 digest of some bytes, now. */
+/** Computes the SHA-1 digest of some bytes. */
 export function digestOf(data: Uint8Array): Bytes {
   return new Uint8Array(createHash("sha1").update(data).digest());
 }
 
-/** Whether two arrays hold the same, as fast as the machine can tell. */
+/** Returns `true` if two arrays are equal. Uses `Buffer.compare()`, which is native code. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length &&
     Buffer.from(a.buffer, a.byteOffset, a.length).compare(Buffer.from(b.buffer, b.byteOffset, b.length)) === 0;

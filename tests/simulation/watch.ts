@@ -1,5 +1,5 @@
 /**
- * Watches what an honest peer says and hears, and holds it to its word.
+ * Watches the messages that a peer sends and receives, and checks them against the rules of the protocol.
  *
  * @module
  */
@@ -13,30 +13,30 @@ import { HANDSHAKE_LENGTH, parseHandshake } from "../../src/wire/handshake.ts";
 import { BLOCK_SIZE, MessageId, messageName } from "../../src/wire/messages.ts";
 import type { Truth } from "./truth.ts";
 
-/** Requests that a peer holds when it doesn't say. */
+/** Request queue of a peer that sends no `reqq`. */
 const DEFAULT_QUEUE = 250;
 
-/** No honest peer says anything longer at once. */
+/** Longest message in bytes. Longer ones are ignored, since only liars send them. */
 const LONGEST_FRAME = 1024 * 1024;
 const NOTHING: Bytes = new Uint8Array(0);
 
-/** Who wants to know. */
+/** Callbacks about the watched peer. */
 export interface Watcher {
-  /** What everybody shares. */
+  /** Torrent of the swarm. */
   readonly truth: Truth;
-  /** The peer said something other than a keep-alive. */
+  /** Called when the peer sends a message other than a keep-alive. */
   spoke(): void;
-  /** The peer claims to have a piece. */
+  /** Called when the peer claims to have a piece. */
   claims(index: number): void;
-  /** Which moment it is. */
+  /** Returns the number of the current moment, see {@linkcode World.moments}. */
   moment(): number;
-  /** The peer asked for a part of a piece; `isOpen` tells later whether it still waits for it. */
+  /** Called when the peer sends a request. `isOpen` returns `true` as long as the peer waits for the block. */
   asks(index: number, at: { readonly other: string; isOpen(): boolean }): void;
-  /** The peer unchoked somebody. */
+  /** Called when the peer unchokes the other end. */
   unchoked(): void;
-  /** The peer did what it must not do. */
+  /** Called when the peer breaks a rule. */
   broke(rule: string, details: string): void;
-  /** A message, for the trace; `direction` is `>` for what the peer says. Absent when nobody reads the trace. */
+  /** Called with each message for the trace. `direction` is `>` for sent messages. Absent without a trace. */
   readonly message?: ((direction: ">" | "<", other: string, text: string) => void) | undefined;
 }
 
@@ -48,7 +48,7 @@ export class Listener {
 
   /**
    * @param other Address of the other end.
-   * @param watcher Who wants to know.
+   * @param watcher Callbacks about the watched peer.
    */
   constructor(other: PeerAddress, watcher: Watcher) {
     const state = this.#state = new Conversation(watcher, other.host);
@@ -57,34 +57,35 @@ export class Listener {
   }
 
   /**
-   * What the watched peer wrote.
+   * Takes bytes that the watched peer wrote.
    *
-   * @param bytes The words.
-   * @param isLate Whether they lay ready while others went out: it may have heard something since.
+   * @param bytes The bytes.
+   * @param isLate `true` if the bytes were composed before an earlier write ended. The peer may have received messages
+   * since.
    */
   said(bytes: Bytes, isLate = false): void {
     this.#state.isLate = isLate;
     this.#out.feed(bytes);
   }
 
-  /** What the watched peer read. */
+  /** Takes bytes that the watched peer read. */
   heard(bytes: Bytes): void {
     this.#in.feed(bytes);
   }
 }
 
-/** What both directions have to know of each other. */
+/** State that both directions of a connection share. */
 class Conversation {
   readonly watcher: Watcher;
   readonly other: string;
   fast = true;
-  /** Whether the watched peer chokes the other. */
+  /** `true` if the watched peer chokes the other end. */
   choking = true;
-  /** Requests that the other holds, as the watched peer must see it. */
+  /** Outstanding requests of the watched peer. */
   readonly outstanding = new Set<number>();
-  /** Whether what the watched peer says was said before it went out. */
+  /** `true` if the bytes being parsed were composed earlier, see {@linkcode Listener.said}. */
   isLate = false;
-  /** By block that came: at which moment it came last. */
+  /** By received block: the moment at which it was last received. */
   readonly lastBlocks = new Map<number, number>();
   queueLimit = DEFAULT_QUEUE;
   readonly granted = new Set<number>();
@@ -104,7 +105,7 @@ function keyOf(index: number, begin: number): number {
   return index * 65_536 + begin / BLOCK_SIZE;
 }
 
-/** One direction of a conversation. */
+/** One direction of a connection. */
 abstract class Side implements MessageHandler {
   readonly closed = false;
   constructor(readonly state: Conversation, readonly direction: ">" | "<") {}
@@ -175,7 +176,7 @@ class Said extends Side {
     if (id !== MessageId.request) return;
     const key = keyOf(index, begin);
     state.outstanding.add(key);
-    // A block that came while the request for it lay ready, or at the same moment, crossed it.
+    // A block that was received at the same moment has crossed the request.
     const isOpen = () => state.outstanding.has(key) && state.lastBlocks.get(key) !== state.watcher.moment();
     if (!state.isLate) state.watcher.asks(index, { other: state.other, isOpen });
     if (state.outstanding.size <= state.queueLimit) return;
@@ -226,16 +227,16 @@ class Heard extends Side {
     try {
       this.state.queueLimit = parseExtensionHandshake(payload).requestQueue ?? this.state.queueLimit;
     } catch {
-      // A liar's rubbish: what the peer makes of it is its business.
+      // Only a liar sends this. The peer handles it.
     }
   }
 }
 
-/** Cuts one direction into messages. */
+/** Splits the bytes of one direction into messages. */
 class Tap {
   readonly #handler: MessageHandler;
   readonly #fast: (fast: boolean) => void;
-  /** The beginning of a frame whose end is still to come. */
+  /** Beginning of an incomplete message. */
   #rest: Bytes = NOTHING;
   #handshake: number[] | null = [];
   #broken = false;
@@ -260,11 +261,11 @@ class Tap {
       const end = this.#parse(source);
       this.#rest = end < source.length ? source.slice(end) : NOTHING;
     } catch {
-      this.#broken = true; // a liar's frame that is none; the peer ends the connection over it
+      this.#broken = true; // Only a liar sends such a message. The peer closes the connection.
     }
   }
 
-  /** Hands every whole frame on. @returns where the first one begins that isn't whole. */
+  /** Dispatches every complete message. Returns the offset of the first incomplete one. */
   #parse(source: Bytes): number {
     const view = new DataView(source.buffer, source.byteOffset, source.length);
     let at = 0;

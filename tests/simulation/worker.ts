@@ -1,5 +1,6 @@
 /**
- * A process that plays what it is given, one run after the other: orders come as JSON lines, results go as such.
+ * A worker process that plays runs one after the other. It reads {@linkcode Order}s and prints {@linkcode Result}s as
+ * lines of JSON.
  *
  * @module
  */
@@ -14,15 +15,15 @@ export interface Order {
   readonly seed: number;
 }
 
-/** How it went. */
+/** Result of a run. */
 export interface Result extends Order {
-  /** What was broken; empty when nothing was. */
+  /** Error that ended the run, empty if it succeeded. */
   readonly failure: string;
-  /** Checks that were made. */
+  /** Number of checks. */
   readonly checks: number;
-  /** Virtual milliseconds. */
+  /** Duration in virtual milliseconds. */
   readonly time: number;
-  /** Milliseconds of a processor. */
+  /** Processor time in milliseconds. */
   readonly cpu: number;
 }
 
@@ -40,7 +41,7 @@ async function obey(order: Order): Promise<Result> {
 }
 
 if (import.meta.main) {
-  // Thousands of errors are made and caught in a run; where they were made is shown by a replay.
+  // A run makes and catches thousands of errors, and stack traces are slow. A replay shows them.
   Error.stackTraceLimit = 0;
   for await (const line of createInterface({ input: process.stdin })) {
     const result = await obey(JSON.parse(line) as Order);

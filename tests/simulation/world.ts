@@ -1,5 +1,5 @@
 /**
- * A whole swarm in one process, on a virtual clock, decided by one number.
+ * A swarm in one process on a virtual clock, reproducible by a seed.
  *
  * @module
  */
@@ -15,39 +15,50 @@ import { SimTracker } from "./tracker.ts";
 import { Truth, type TruthOptions } from "./truth.ts";
 import type { SessionOptions } from "../../src/session/session.ts";
 
-/** Takes the lines of a trace. */
+/** Called with each line of a trace. */
 export type TraceSink = (line: string) => void;
 
-/** What a world starts from. */
+/** Options for {@linkcode World}. */
 export interface WorldOptions {
-  /** Decides everything. */
+  /** Seed of all random numbers. */
   readonly seed: number;
-  /** Takes the trace; none when absent. */
+  /** Called with each line of the trace. No trace by default. */
   readonly trace?: TraceSink | undefined;
-  /** Whether every message between peers goes into the trace. */
+  /** Includes every message between peers in the trace. Default `false`. */
   readonly messages?: boolean;
-  /** Whether what hosts say is checked; `true` when absent. */
+  /** Checks the messages and the state of hosts. Default `true`. */
   readonly watched?: boolean;
 }
 
-/** How a host is to be. */
+/** Options for {@linkcode World.addHost}. */
 export interface NewHost {
   readonly name: string;
+  /** Line of the host. */
   readonly profile: HostProfile;
+  /** Disk of the host, {@linkcode PERFECT_DISK} by default. */
   readonly disk?: DiskProfile;
+  /** Longest time in milliseconds to hash a piece, 0 by default. */
   readonly hashMs?: number;
   readonly session?: Omit<SessionOptions, "platform">;
 }
 
-/** Number of the first machine without the program. */
-const STRANGERS = 50_000;
-/** Milliseconds between two looks at the state of every host. */
+/** Options for {@linkcode World.run}. */
+export interface WorldRunOptions {
+  /** Limit in virtual milliseconds. */
+  readonly limit: number;
+  /** Expected event, which names the violated rule if the limit is exceeded. */
+  readonly what: string;
+}
+
+/** Number of the first host without Shoal. */
+const FIRST_SCRIPTED_HOST = 50_000;
+/** Milliseconds between two checks of every host. */
 const CHECK_MS = 500;
-/** Moments in a row at the same time: somebody does the same thing again and again without end. */
+/** This many moments at the same virtual time are an endless loop. */
 const STANDSTILL = 20_000;
 /**
- * Lets every promise that can settle do so: next-tick callbacks run when no other callback is ready. A simulation does this
- * a hundred thousand times; `settle()` of the virtual clock takes a millisecond on old runtimes.
+ * Lets every promise that can settle do so: next-tick callbacks run when no other callback is ready. A simulation calls
+ * this a hundred thousand times, and `settle()` of the virtual clock takes a millisecond on old runtimes.
  */
 const settled = (): Promise<void> => new Promise<void>((resolve) => process.nextTick(resolve));
 
@@ -60,9 +71,9 @@ export class World {
   readonly invariants: Invariants = new Invariants(this);
   readonly hosts: SimHost[] = [];
   readonly trackers: SimTracker[] = [];
-  /** Machines without the program: those that lie. */
+  /** Names of hosts without Shoal, such as liars, by IP address. */
   readonly strangers = new Map<string, string>();
-  /** Moments at which something happened. */
+  /** Number of events so far. Everything that one event causes at once belongs to the same moment. */
   moments = 0;
   readonly #trace: TraceSink | undefined;
   readonly #messages: boolean;
@@ -71,7 +82,7 @@ export class World {
   #failure: unknown = null;
   #nextCheck = 0;
 
-  /** @param options What it starts from. */
+  /** @param options See {@linkcode WorldOptions}. */
   constructor(options: WorldOptions) {
     this.seed = options.seed;
     this.random = seededRandom(options.seed);
@@ -82,28 +93,28 @@ export class World {
     this.#watched = options.watched ?? true;
   }
 
-  /** The torrent. */
+  /** Torrent of the swarm. */
   get truth(): Truth {
     if (!this.#truth) throw new Error("no torrent has been made");
     return this.#truth;
   }
 
-  /** Whether somebody reads the trace. */
+  /** `true` if there is a trace. */
   get traces(): boolean {
     return this.#trace !== undefined;
   }
 
-  /** Whether messages go into the trace. */
+  /** `true` if there is a trace that includes messages. */
   get tracesMessages(): boolean {
     return this.#messages && this.#trace !== undefined;
   }
 
-  /** Makes the torrent that everybody shares; its trackers are those of this world. */
+  /** Makes the torrent of the swarm, with the trackers of this world. */
   share(options: Omit<TruthOptions, "seed" | "trackers">): void {
     this.#truth = new Truth({ ...options, seed: this.seed, trackers: this.trackers.map(({ url }) => url) });
   }
 
-  /** A tracker more; before {@linkcode World.share}. */
+  /** Adds a tracker. Call this before {@linkcode World.share}. */
   addTracker(): SimTracker {
     const number = this.trackers.length + 1;
     const tracker = new SimTracker(`http://tracker${number}.test/announce`, seededRandom(this.seed + number));
@@ -111,14 +122,14 @@ export class World {
     return tracker;
   }
 
-  /** The tracker that a URL means. */
+  /** Returns the tracker with a URL. */
   trackerAt(url: string): SimTracker {
     const tracker = this.trackers.find((one) => url.startsWith(one.url));
     if (!tracker) throw new Error(`there is no tracker at ${url}`);
     return tracker;
   }
 
-  /** A host more; nothing runs on it yet. */
+  /** Adds a host. Its program isn't started. */
   addHost(host: NewHost): SimHost {
     const number = this.hosts.length;
     const made = new SimHost(this, {
@@ -135,47 +146,47 @@ export class World {
     return made;
   }
 
-  /** A machine more, without the program; somebody else speaks for it. */
+  /** Adds a host without Shoal. The caller uses its network interface. */
   addStranger(name: string, profile: HostProfile): Nic {
-    const number = STRANGERS + this.strangers.size;
+    const number = FIRST_SCRIPTED_HOST + this.strangers.size;
     const ip = ipOf(number);
     this.strangers.set(ip, name);
     return this.network.add(ip, { profile, rank: () => this.rank(number) });
   }
 
-  /** Name of the machine at an address. */
+  /** Returns the name of the host with an IP address. */
   nameOf(ip: string): string {
     return this.hosts.find((host) => host.ip === ip)?.name ?? this.strangers.get(ip) ?? ip;
   }
 
-  /** A number of events of one host in one millisecond; hosts come in a different order each millisecond. */
+  /** Returns the rank of a host among events of the same millisecond. The order of hosts differs each millisecond. */
   rank(host: number): number {
     let mixed = Math.imul(host + 1, 0x9e3779b1) ^ Math.imul(Math.floor(this.clock.now()) + this.seed, 0x85ebca6b);
     mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d);
     return (mixed ^ (mixed >>> 13)) >>> 0;
   }
 
-  /** A random number between two. */
+  /** Returns a random number between two. */
   between(low: number, high: number): number {
     return low + (high - low) * this.random();
   }
 
-  /** A random whole number between two, both included. */
+  /** Returns a random integer between two, both included. */
   pick(low: number, high: number): number {
     return Math.floor(this.between(low, high + 1));
   }
 
-  /** Whether something happens that has a chance. */
+  /** Returns `true` with a probability. */
   chance(probability: number): boolean {
     return this.random() < probability;
   }
 
-  /** One of several. */
+  /** Returns a random element. */
   oneOf<T>(several: readonly T[]): T {
     return several[Math.floor(this.random() * several.length)]!;
   }
 
-  /** Lets time pass for a script. */
+  /** Resolves after some virtual milliseconds. */
   sleep(milliseconds: number): Promise<void> {
     return new Promise((resolve) => this.clock.after(Math.ceil(milliseconds), resolve, 0));
   }
@@ -187,33 +198,33 @@ export class World {
     this.#trace(`${time} ${(who?.name ?? "-").padEnd(12)} ${text}`);
   }
 
-  /** A host has everything. */
+  /** Called when a host is complete. */
   completed(host: SimHost): void {
     this.trace(host, "complete");
     this.invariants.checkComplete(host);
   }
 
-  /** Does something after a while. */
+  /** Calls a function after some virtual milliseconds. */
   later(milliseconds: number, run: () => unknown): void {
     this.clock.after(Math.ceil(milliseconds), () => this.go(run()), 0);
   }
 
-  /** Lets something asynchronous go on; its failure is the simulation's. */
+  /** Makes the simulation fail if a promise rejects. */
   go(work: unknown): void {
     if (work instanceof Promise) work.catch((error) => this.#failure ??= error);
   }
 
   /**
-   * Lets time pass until something is the case.
+   * Advances the virtual clock until a condition is true.
    *
-   * @param until What is waited for.
-   * @param options `limit`: milliseconds that it may take. `what`: for the error.
-   * @throws {Violation} If an invariant is broken, or the limit is passed.
+   * @param until Returns `true` when the condition is met.
+   * @param options See {@linkcode WorldRunOptions}.
+   * @throws {Violation} If an invariant is violated, or the limit is exceeded.
    */
-  async run(until: () => boolean, options: { readonly limit: number; readonly what: string }): Promise<void> {
+  async run(until: () => boolean, options: WorldRunOptions): Promise<void> {
     const end = this.clock.now() + options.limit;
     let still = 0;
-    // The first callback may come too early: only from the second on do they wait for all others, whoever calls.
+    // Depending on the caller, the first next-tick callback may run too early. Later ones wait for all other callbacks.
     await settled();
     for (;;) {
       await settled();
@@ -233,19 +244,19 @@ export class World {
     }
   }
 
-  /** Lets time pass. */
+  /** Advances the virtual clock by some milliseconds. */
   async pass(milliseconds: number): Promise<void> {
     let over = false;
     this.clock.after(milliseconds, () => over = true);
     await this.run(() => over, { limit: milliseconds + 1, what: "time passes" });
   }
 
-  /** Looks at the state of every host. */
+  /** Checks the state of every host. */
   check(): void {
     for (const host of this.hosts) if (host.options.watched) this.invariants.check(host);
   }
 
-  /** Stops every program in good order, and sees that nothing is left of it. */
+  /** Stops every program cleanly, and checks that it leaves nothing open. */
   async stop(): Promise<void> {
     let running = 0;
     for (const host of this.hosts) {

@@ -1,5 +1,6 @@
 /**
- * Nodes that want lookups to fail. They get into the tables of others, since they answer pings as anybody does.
+ * Nodes that try to make lookups fail. They get into the routing tables of other nodes, since they answer pings
+ * correctly.
  *
  * @module
  */
@@ -19,16 +20,27 @@ import { compareDistance, ID_LENGTH, idForAddress, idSharing } from "../../../sr
 import type { DatagramNetwork } from "./network.ts";
 
 /**
- * What a liar does with whoever looks for something. `silent`: nothing. `garbage`: sends bytes that are no answer, or one to
- * another question. `gang`: names others of the gang as the closest nodes, under ids made for the purpose, names peers that
- * don't exist and takes announces without keeping them.
+ * Behaviour of a liar towards lookups.
+ *
+ * - `silent`: no answer.
+ * - `garbage`: random bytes, or an answer with a wrong transaction id.
+ * - `gang`: names other members of the gang as the closest nodes, under forged ids, names peers that don't exist, and
+ *   accepts announces without storing them.
  */
 export type LiarKind = "silent" | "garbage" | "gang";
 
-/** Nodes, and peers, in one lying answer. */
+/** Number of nodes, and of peers, in a misleading answer. */
 const NAMED = 8;
 
-/** One liar. */
+/** Options for {@linkcode Liar}. */
+export interface DhtLiarOptions {
+  /** Behaviour towards lookups. */
+  readonly kind: LiarKind;
+  /** Addresses of all members of the gang. */
+  readonly gang: readonly PeerAddress[];
+}
+
+/** A malicious DHT node. */
 export class Liar {
   readonly address: PeerAddress;
   readonly #network: DatagramNetwork;
@@ -38,13 +50,10 @@ export class Liar {
   readonly #id: Bytes;
 
   /**
-   * @param network Where it lives.
-   * @param options `gang`: the addresses of all that belong to it.
+   * @param network Network to add the node to.
+   * @param options See {@linkcode DhtLiarOptions}.
    */
-  constructor(
-    network: DatagramNetwork,
-    options: { readonly kind: LiarKind; readonly gang: readonly PeerAddress[] },
-  ) {
+  constructor(network: DatagramNetwork, options: DhtLiarOptions) {
     this.#network = network;
     this.#kind = options.kind;
     this.#gang = options.gang;
@@ -55,9 +64,9 @@ export class Liar {
   }
 
   /**
-   * Makes itself known: who is asked something may come back to see who it was.
+   * Pings a node, so that the node may ping back and add the liar to its routing table.
    *
-   * @param to To whom.
+   * @param to Address of the node.
    */
   greet(to: PeerAddress): void {
     const transaction = this.#network.clock.randomBytes(4);
@@ -119,7 +128,7 @@ export class Liar {
   }
 }
 
-/** Of the eight beginnings that fit an address, the one closest to what is looked for; the rest is free choice. */
+/** Returns the id closest to a target among those that BEP 42 allows for an address: 8 prefixes with a free rest. */
 function closestIdAt(ip: Uint8Array, target: Bytes): Bytes {
   const ids = Array.from({ length: 8 }, (_, chance) => {
     const wish = new Uint8Array(target);

@@ -1,5 +1,6 @@
 /**
- * `deno task simulate:dht`: a DHT of thousands of nodes, some dead and some lying; says how many lookups succeed.
+ * `deno task simulate:dht`: simulates a DHT of thousands of nodes, some dead and some malicious, and prints the success
+ * rate and cost of lookups.
  *
  * @module
  */
@@ -21,7 +22,7 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** Median, and the value that 95 of a hundred don't pass. */
+/** Returns mean, median, 95th percentile and maximum as text. */
 function spread(values: readonly number[]): string {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (part: number) => sorted[Math.floor((sorted.length - 1) * part)]!;

@@ -1,5 +1,5 @@
 /**
- * Datagrams on a virtual clock: every host has an address and a distance, some are lost.
+ * A network for datagrams on a virtual clock. Every host has an address and a latency, and some datagrams are lost.
  *
  * @module
  */
@@ -9,39 +9,40 @@ import type { Bytes } from "../../../src/base/bytes.ts";
 import { factsOf } from "../../../src/dht/hosts.ts";
 import { settle, type VirtualClock } from "../../support/virtual_clock.ts";
 
-/** Takes datagrams. */
+/** Called with each datagram that a host receives. */
 export type Receiver = (bytes: Bytes, from: PeerAddress) => void;
 
-/** Milliseconds that are played in one go. */
+/** Milliseconds by which the clock advances before promises get a turn. */
 const STEP_MS = 50;
 
 interface Place {
   readonly address: PeerAddress;
-  /** Milliseconds to the middle of the network. */
+  /** One-way latency in milliseconds to the middle of the network. */
   readonly distance: number;
   receive: Receiver | null;
 }
 
-/** All hosts. */
+/** A network of hosts that send datagrams. */
 export class DatagramNetwork {
   readonly clock: VirtualClock;
   readonly #places = new Map<string, Place>();
-  /** Part of the datagrams that never arrives. */
+  /** Part of the datagrams that is lost, 0 to 1. */
   loss = 0;
-  /** Datagrams that were sent, and their bytes. */
+  /** Number of datagrams sent. */
   sent = 0;
+  /** Bytes of all datagrams sent. */
   bytes = 0;
 
-  /** @param clock Moves everything. */
+  /** @param clock Virtual clock of the network. */
   constructor(clock: VirtualClock) {
     this.clock = clock;
   }
 
   /**
-   * A new host at a public address of its own.
+   * Adds a host at a random public address.
    *
-   * @param port Where it listens.
-   * @returns Its address; nobody listens there yet.
+   * @param port Port of the host.
+   * @returns The address. Datagrams to it are dropped until {@linkcode DatagramNetwork.listen} is called.
    */
   addHost(port = 6881): PeerAddress {
     for (;;) {
@@ -54,9 +55,9 @@ export class DatagramNetwork {
   }
 
   /**
-   * A new host.
+   * Adds a host.
    *
-   * @param address Where.
+   * @param address Address of the host.
    */
   addAt(address: PeerAddress): void {
     const distance = 5 + 70 * this.clock.random() ** 2;
@@ -64,10 +65,10 @@ export class DatagramNetwork {
   }
 
   /**
-   * Listens, or no longer.
+   * Sets the receiver of a host.
    *
-   * @param address Of a host.
-   * @param receive Takes what comes; `null` for a host that is dead.
+   * @param address Address of the host.
+   * @param receive Called with each datagram. `null` for a dead host.
    */
   listen(address: PeerAddress, receive: Receiver | null): void {
     this.#places.get(formatAddress(address))!.receive = receive;
@@ -76,9 +77,9 @@ export class DatagramNetwork {
   /**
    * Sends a datagram.
    *
-   * @param from Who.
-   * @param to Whom; nobody need be there.
-   * @param bytes What.
+   * @param from Address of the sending host.
+   * @param to Address of the receiver. There may be no such host.
+   * @param bytes Payload.
    */
   send(from: PeerAddress, to: PeerAddress, bytes: Bytes): void {
     this.sent++;
@@ -91,9 +92,9 @@ export class DatagramNetwork {
   }
 
   /**
-   * Lets time pass.
+   * Advances the clock, and lets promises settle.
    *
-   * @param milliseconds How much.
+   * @param milliseconds Time to pass.
    */
   async pass(milliseconds: number): Promise<void> {
     for (let left = milliseconds; left > 0; left -= STEP_MS) {

@@ -1,6 +1,6 @@
 /**
- * A whole DHT of our own code on a virtual clock, decided by a seed: nodes join one after the other among liars, torrents are
- * announced, a part of the nodes dies, and then others look for the torrents.
+ * Simulates a DHT of Shoal's nodes on a virtual clock, reproducible by a seed. Nodes join one after the other, some of
+ * them malicious. Torrents are announced, a part of the nodes dies, and then other nodes look up the torrents.
  *
  * @module
  */
@@ -15,61 +15,67 @@ import { VirtualClock } from "../../support/virtual_clock.ts";
 import { Liar, type LiarKind } from "./liars.ts";
 import { DatagramNetwork } from "./network.ts";
 
-/** What to simulate. */
+/** Options for {@linkcode simulateDht}. */
 export interface DhtSimulationOptions {
+  /** Seed of all random numbers. */
   readonly seed: number;
-  /** Nodes in all. */
+  /** Number of nodes. */
   readonly nodes: number;
-  /** Part of them that dies between announces and lookups. */
+  /** Part of the nodes that dies between announces and lookups, 0 to 1. */
   readonly dead: number;
-  /** Part of them that lies, from the beginning. */
+  /** Part of the nodes that is malicious from the beginning, 0 to 1. */
   readonly malicious: number;
-  /** Torrents that are announced and looked up. */
+  /** Number of torrents that are announced and looked up. */
   readonly lookups: number;
-  /** Milliseconds between joining and everything else, in which nothing happens; none when absent. */
+  /** Idle time in milliseconds between joining and announcing. Default 0. */
   readonly settle?: number;
-  /** Is told how it goes on. */
+  /** Called with a line of text about the progress. */
   onProgress?(text: string): void;
 }
 
-/** What came out. */
+/** Result of a simulation. */
 export interface DhtSimulationResult {
-  /** Lookups, and those that found the peer that had announced. */
+  /** Number of lookups. */
   readonly lookups: number;
+  /** Number of lookups that found the peer that had announced. */
   readonly found: number;
-  /** Of each lookup. */
+  /** Hops of each lookup. */
   readonly hops: readonly number[];
+  /** Queries and answers of each lookup. */
   readonly messages: readonly number[];
+  /** Duration of each lookup. */
   readonly milliseconds: readonly number[];
-  /** Of each announce: nodes that took it. */
+  /** For each announce, the number of nodes that accepted it. */
   readonly announced: readonly number[];
-  /** Nodes that are alive and honest, and those of them that had joined. */
+  /** Number of nodes that are neither dead nor malicious. */
   readonly alive: number;
+  /** Number of those nodes that have joined. */
   readonly joined: number;
-  /** Nodes of a table, on average. */
+  /** Average number of good nodes in a routing table. */
   readonly tableSize: number;
-  /** Nodes whose id fits their address. */
+  /** Part of the nodes that know their external address, 0 to 1. */
   readonly bound: number;
-  /** Datagrams and bytes that one node sent in a second, with nothing to look up; 0 if `settle` was. */
+  /** Datagrams and bytes a second that one idle node sends. 0 without `settle`. */
   readonly idle: { readonly messages: number; readonly bytes: number };
-  /** Datagrams in all. */
+  /** Number of datagrams. */
   readonly datagrams: number;
   /** Virtual milliseconds. */
   readonly time: number;
 }
 
-/** Part of the datagrams that never arrives. */
+/** Part of the datagrams that is lost. */
 const LOSS = 0.01;
-/** Nodes that join in a second. */
+/** Nodes that join each second. */
 const JOINS_PER_SECOND = 25;
-/** Nodes that everybody may know from the beginning, at most. */
+/** Bootstrap nodes of a new node are drawn from this many of the first nodes. */
 const WELL_KNOWN = 40;
-/** ... and that a newcomer is told of. */
+/** Number of bootstrap nodes of a new node. */
 const BOOTSTRAP = 3;
-/** Milliseconds between two announces, or lookups, of different nodes. */
+/** Milliseconds between the starts of two announces, or lookups. */
 const SPACING_MS = 100;
-/** Others to whom each liar makes itself known. */
+/** Number of nodes that each liar pings. */
 const GREETINGS = 60;
+/** Milliseconds for which idle traffic is measured. */
 const IDLE_MS = 5 * 60_000;
 
 interface Member {
@@ -80,8 +86,7 @@ interface Member {
 /**
  * Runs a simulation.
  *
- * @param options What.
- * @returns What came out.
+ * @param options See {@linkcode DhtSimulationOptions}.
  */
 export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSimulationResult> {
   const clock = new VirtualClock({ seed: options.seed });
@@ -92,7 +97,7 @@ export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSim
   const gang: PeerAddress[] = [];
   const liars: Liar[] = [];
   for (let count = 0; count < options.nodes; count++) {
-    // The first ones are honest; a network that begins with liars has no chance.
+    // The first nodes aren't malicious, since a DHT that begins with malicious nodes can't work.
     if (members.length >= BOOTSTRAP && clock.random() < options.malicious) liars.push(newLiar(network, gang));
     else members.push(newMember(network, members));
     await network.pass(1000 / JOINS_PER_SECOND);
@@ -104,18 +109,18 @@ export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSim
 
   const idle = await measureIdle(network, { settle: options.settle ?? 0, nodes: options.nodes });
 
-  // Those that will die are chosen at once, so that none of them is needed later.
+  // The dying nodes are chosen before the announces, so that none of them announces or looks up.
   const shuffled = shuffle([...members], clock);
   const dying = shuffled.slice(0, Math.round(options.nodes * options.dead));
   const alive = shuffled.slice(dying.length);
   const torrents = Array.from({ length: options.lookups }, () => ({
     infoHash: new InfoHash(clock.randomBytes(20)),
-    owner: oneOf(alive, clock),
+    announcer: oneOf(alive, clock),
   }));
   const announces: LookupReport[] = [];
-  for (const { infoHash, owner } of torrents) {
+  for (const { infoHash, announcer } of torrents) {
     const announce = { port: 1000, impliedPort: false, seed: true };
-    void owner.dht.lookup(infoHash, { announce, onPeers: () => {} }).then((report) => announces.push(report));
+    void announcer.dht.lookup(infoHash, { announce, onPeers: () => {} }).then((report) => announces.push(report));
     await network.pass(SPACING_MS);
   }
   await network.pass(30_000);
@@ -126,10 +131,10 @@ export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSim
   }
 
   const outcomes: Outcome[] = [];
-  for (const { infoHash, owner } of torrents) {
+  for (const { infoHash, announcer } of torrents) {
     let seeker = oneOf(alive, clock);
-    while (seeker === owner) seeker = oneOf(alive, clock);
-    void seek(seeker, { infoHash, owner, clock }).then((outcome) => outcomes.push(outcome));
+    while (seeker === announcer) seeker = oneOf(alive, clock);
+    void seek(seeker, { infoHash, announcer, clock }).then((outcome) => outcomes.push(outcome));
     await network.pass(SPACING_MS);
   }
   await network.pass(60_000);
@@ -152,7 +157,7 @@ export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSim
   return result;
 }
 
-/** What nodes send after a while in which nobody looks anything up. */
+/** Measures the traffic of idle nodes. */
 async function measureIdle(
   network: DatagramNetwork,
   { settle, nodes }: { settle: number; nodes: number },
@@ -173,10 +178,10 @@ interface Outcome {
 
 async function seek(
   seeker: Member,
-  { infoHash, owner, clock }: { infoHash: InfoHash; owner: Member; clock: VirtualClock },
+  { infoHash, announcer, clock }: { infoHash: InfoHash; announcer: Member; clock: VirtualClock },
 ): Promise<Outcome> {
   const start = clock.now();
-  const wanted = formatAddress({ host: owner.address.host, port: 1000 });
+  const wanted = formatAddress({ host: announcer.address.host, port: 1000 });
   let found = false;
   const report = await seeker.dht.lookup(infoHash, {
     onPeers: (peers) => found ||= peers.some((peer) => formatAddress(peer) === wanted),

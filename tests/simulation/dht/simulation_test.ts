@@ -3,7 +3,7 @@ import { simulateDht } from "./simulation.ts";
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-Deno.test("lookups succeed in a DHT of 80 nodes, a fifth of them dead and a tenth of them liars", async () => {
+Deno.test("Dht.lookup() succeeds in a simulated DHT of 80 nodes, 20% of them dead and 10% malicious", async () => {
   const options = { seed: 7, nodes: 80, dead: 0.2, malicious: 0.1, lookups: 20 };
   const result = await simulateDht(options);
   assertEquals(result.joined, result.alive);
@@ -14,7 +14,7 @@ Deno.test("lookups succeed in a DHT of 80 nodes, a fifth of them dead and a tent
   assertGreater(mean(result.announced), 7);
 });
 
-Deno.test("a simulated DHT depends on its seed alone", async () => {
+Deno.test("simulateDht() gives the same result for the same seed, and another for another seed", async () => {
   const options = { seed: 3, nodes: 15, dead: 0.2, malicious: 0.1, lookups: 3 };
   const [one, same, other] = [
     await simulateDht(options),

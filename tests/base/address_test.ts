@@ -1,9 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { canonicalHost, formatIp, parseCompactPeers, parseIp } from "../../src/base/address.ts";
 import { isDialable, kindOf, networkOf } from "../../src/base/networks.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 const v4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
 /** IPv6 addresses with many zeros. */

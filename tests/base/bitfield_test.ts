@@ -1,8 +1,6 @@
 import { assert, assertEquals, assertFalse, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { Bitfield } from "../../src/base/bitfield.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 Deno.test("Bitfield.set() puts piece 0 into the highest bit of the first byte", () => {
   const field = new Bitfield(10);

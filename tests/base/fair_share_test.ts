@@ -1,8 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { FairShare, type ShareClaim } from "../../src/base/fair_share.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc, tries } from "../support/property.ts";
 
 /** A claimant that wants at most `wants` bytes per second, and the bytes that it got. */
 interface Drinker {
@@ -111,7 +109,7 @@ Deno.test("FairShare never gives more than the rate and the burst, from any mome
         drink(share, drinkers, { milliseconds: 3_000, least, each: (now) => meter.look(now) });
       },
     ),
-    { numRuns: 40 },
+    { numRuns: tries(40) },
   );
 });
 
@@ -133,7 +131,7 @@ Deno.test("FairShare is fair: equal parts for parties and in them, and what one 
         );
       });
     }),
-    { numRuns: 40 },
+    { numRuns: tries(40) },
   );
 });
 
@@ -166,7 +164,7 @@ Deno.test("FairShare never gives a party more than its own rate, nor all togethe
         each: (now) => meters.forEach((meter) => meter.look(now)),
       });
     }),
-    { numRuns: 60 },
+    { numRuns: tries(60) },
   );
 });
 
@@ -188,7 +186,7 @@ Deno.test("FairShare is fair to parties with rates of their own: what one may no
       const [sum, all] = [drinkers.reduce((sum, { got }) => sum + got, 0), right.reduce((sum, one) => sum + one, 0)];
       assert(sum >= 0.93 * all * SECONDS, `${sum} of ${all * SECONDS} for ${JSON.stringify(parties)} at ${rate}`);
     }),
-    { numRuns: 60 },
+    { numRuns: tries(60) },
   );
 });
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import fc from "fast-check";
 import { formatIp } from "../../src/base/address.ts";
 import { IpRanges, parseNetworks } from "../../src/base/ip_ranges.ts";
+import { fc } from "../support/property.ts";
 
 const host4 = (n: number) => formatIp(Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n));
 const host6 = (n: bigint) =>

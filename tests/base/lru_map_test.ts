@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { LruMap } from "../../src/base/lru_map.ts";
+import { fc } from "../support/property.ts";
 
 Deno.test("LruMap replaces the entry that was set least recently", () => {
   const map = new LruMap<string, number>(3);

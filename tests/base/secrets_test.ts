@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse } from "@std/assert";
-import fc from "fast-check";
 import { redact, secretsIn } from "../../src/base/secrets.ts";
+import { fc } from "../support/property.ts";
 
 const KEY = "0123456789abcdef0123456789abcdef";
 

@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { toHex } from "../../src/base/bytes.ts";
 import {
   BencodeDict,
@@ -11,8 +10,7 @@ import {
   encode,
   keyOf,
 } from "../../src/bencode/mod.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 /** A structure in which equal values are equal: bytes as hex, dictionaries as sorted entries. */
 type Model = string | bigint | { list: Model[] } | { dict: [string, Model][] };
@@ -94,7 +92,9 @@ Deno.test("BencodeDict.raw decodes to the dictionary, wherever it is", () => {
 Deno.test("decode() throws nothing but BencodeError on arbitrary bytes", () => {
   const alphabet = fc.constantFrom(..."ilde0123456789:-").map((char) => char.charCodeAt(0));
   const likely = fc.array(alphabet, { maxLength: 40 }).map((codes) => Uint8Array.from(codes));
-  fc.assert(fc.property(fc.oneof(fc.uint8Array({ maxLength: 40 }), likely), fc.boolean(), explore), { numRuns: 2000 });
+  fc.assert(fc.property(fc.oneof(fc.uint8Array({ maxLength: 40 }), likely), fc.boolean(), explore), {
+    numRuns: 2000,
+  });
 });
 
 Deno.test("decode() throws nothing but BencodeError on mutated valid input", () => {

@@ -1,5 +1,4 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { ShoalError } from "../../src/base/errors.ts";
 import { EXIT_UNEXPECTED, exitCodeOf } from "../../src/cli/exit_codes.ts";
 import { errorLine } from "../../src/cli/error_line.ts";
@@ -14,10 +13,9 @@ import {
   readHostPort,
 } from "../../src/cli/option_values.ts";
 import { stateFolder } from "../../src/cli/network_options.ts";
+import { fc } from "../support/property.ts";
 import { anyText } from "../ui/any_text.ts";
 import { FakeTerminal } from "../ui/fake_terminal.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 /** Asserts that good values are parsed, and that bad values are refused with the flag and the value in the message. */
 function table<Value>(

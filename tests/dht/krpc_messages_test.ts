@@ -1,5 +1,4 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { formatIp, type PeerAddress } from "../../src/base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { MAX_DHT_MESSAGE, MAX_DHT_NODES, MAX_DHT_VALUES } from "../../src/base/defences.ts";
@@ -15,6 +14,7 @@ import {
   looksLikeKrpc,
 } from "../../src/dht/krpc_messages.ts";
 import type { Arguments, Message, Query, QueryMethod, Response, Values } from "../../src/dht/krpc_messages.ts";
+import { fc } from "../support/property.ts";
 
 const ID = utf8("abcdefghij0123456789");
 const OTHER = utf8("mnopqrstuvwxyz123456");

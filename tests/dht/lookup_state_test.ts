@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert";
-import fc from "fast-check";
 import { formatAddress } from "../../src/base/address.ts";
 import { type Bytes, toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_ASKED, MAX_DHT_CANDIDATES_PER_HOST } from "../../src/base/defences.ts";
@@ -7,6 +6,7 @@ import { factsOf } from "../../src/dht/hosts.ts";
 import { ALPHA, type LookupNode, LookupState, type ReportedNode } from "../../src/dht/lookup_state.ts";
 import { compareDistance, idForAddress, idSharing } from "../../src/dht/node_id.ts";
 import { K } from "../../src/dht/routing_table.ts";
+import { fc } from "../support/property.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 
 const SELF = idOf("ff");

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { fromHex, toHex } from "../../src/base/bytes.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
 import { compareDistance, idForAddress, idSharing, isIdOf, sharedBits } from "../../src/dht/node_id.ts";
+import { fc } from "../support/property.ts";
 
 const anyId = fc.uint8Array({ minLength: 20, maxLength: 20 });
 

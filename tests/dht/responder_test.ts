@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import fc from "fast-check";
 import type { AddressFamily, PeerAddress } from "../../src/base/address.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { MAX_DHT_REPLY } from "../../src/base/defences.ts";
 import { type Arguments, decodeMessage, type Message } from "../../src/dht/krpc_messages.ts";
 import { BloomFilter } from "../../src/dht/bloom_filter.ts";
 import { Responder } from "../../src/dht/responder.ts";
+import { fc } from "../support/property.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 
 const SELF = idOf("55");

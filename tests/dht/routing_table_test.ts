@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
-import fc from "fast-check";
 import { toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_SUBNET_IN_BUCKET, MAX_DHT_SUBNET_IN_TABLE } from "../../src/base/defences.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
 import { compareDistance, idForAddress, idSharing } from "../../src/dht/node_id.ts";
 import { K, QUESTIONABLE_MS, RoutingTable } from "../../src/dht/routing_table.ts";
+import { fc } from "../support/property.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 
 const SELF = idOf("00");

@@ -1,5 +1,4 @@
 import { assertEquals, assertLessOrEqual, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { familyOf, formatIp } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { MAX_DHT_SAVED_NODES } from "../../src/base/defences.ts";
@@ -7,6 +6,7 @@ import { encode } from "../../src/bencode/mod.ts";
 import { SavedTableError } from "../../src/dht/errors.ts";
 import { factsOf } from "../../src/dht/hosts.ts";
 import { decodeSavedTable, encodeSavedTable, MAX_SAVED_TABLE } from "../../src/dht/saved_table.ts";
+import { fc } from "../support/property.ts";
 import { idOf } from "./support.ts";
 
 const bytes = (length: number) =>

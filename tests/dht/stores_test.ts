@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
-import fc from "fast-check";
 import { formatIp } from "../../src/base/address.ts";
 import { toHex } from "../../src/base/bytes.ts";
 import { MAX_DHT_PEERS_PER_TORRENT, MAX_DHT_TORRENTS, MAX_DHT_TORRENTS_PER_HOST } from "../../src/base/defences.ts";
@@ -9,6 +8,7 @@ import { factsOf, isPlausible } from "../../src/dht/hosts.ts";
 import { PEER_LIFETIME_MS, PeerStore } from "../../src/dht/peer_store.ts";
 import { TokenBucket, TokenBuckets } from "../../src/base/token_bucket.ts";
 import { SECRET_MS, TokenKeeper } from "../../src/dht/tokens.ts";
+import { fc } from "../support/property.ts";
 import { at, idOf, TestPlatform } from "./support.ts";
 
 const platform = new TestPlatform();

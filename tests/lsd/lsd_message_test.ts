@@ -1,10 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { fromUtf8Lossy, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encodeLsdMessage, LsdError, MAX_LSD_HASHES, parseLsdMessage } from "../../src/lsd/lsd_message.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 const hash = fc.uint8Array({ minLength: 20, maxLength: 20 }).map((bytes) => new InfoHash(bytes));
 const one = new InfoHash(Uint8Array.from({ length: 20 }, (_, i) => i * 13 & 255));

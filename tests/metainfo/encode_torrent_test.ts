@@ -1,9 +1,7 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { choosePieceLength, encodeTorrent, type TorrentParts } from "../../src/metainfo/encode_torrent.ts";
 import { parseMetainfo } from "../../src/metainfo/mod.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { MAX_FILES } from "../../src/metainfo/files.ts";
 import {
   compileGlob,
@@ -10,8 +9,7 @@ import {
   selectFiles,
   SelectionError,
 } from "../../src/metainfo/select.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 function torrent(...paths: string[]) {
   const files = paths.map((path) => ({

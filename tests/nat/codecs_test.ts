@@ -1,5 +1,4 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { parseIp } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { PortMapError } from "../../src/nat/errors.ts";
@@ -14,6 +13,7 @@ import {
 import { encodeAddressRequest, encodeMappingRequest, parseNatPmpReply } from "../../src/nat/nat_pmp.ts";
 import { answersRequest, encodePcpMap, parsePcpReply } from "../../src/nat/pcp.ts";
 import { encodeSearch, parseSearchReply } from "../../src/nat/ssdp.ts";
+import { fc } from "../support/property.ts";
 
 const PORTS = fc.integer({ min: 0, max: 65_535 });
 const SECONDS = fc.integer({ min: 0, max: 2 ** 32 - 1 });

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { BlockQueue } from "../../src/peer/block_queue.ts";
+import { fc } from "../support/property.ts";
 
 interface Entry {
   index: number;

@@ -155,7 +155,7 @@ Deno.test("request() stops reading a body without end", async () => {
 
 Deno.test("request() decodes gzip and counts what comes out", async () => {
   const small = await gzip(utf8("d8:intervali1800ee"));
-  const bomb = await gzip(new Uint8Array(64 * MIB));
+  const bomb = await gzip(new Uint8Array(8 * MIB));
   assertLess(bomb.byteLength, 100_000);
   await withServer((request) => gzipped(request.url.endsWith("bomb") ? bomb : small), async (base) => {
     assertEquals(fromUtf8((await get(base)).body), "d8:intervali1800ee");

@@ -16,7 +16,7 @@ Deno.test("gunzip() gives back what was packed, as long as it is within the limi
 });
 
 Deno.test("gunzip() stops at the limit whatever else a bomb holds", async () => {
-  const bomb = await gzip(new Uint8Array(64 << 20));
+  const bomb = await gzip(new Uint8Array(8 << 20));
   assert(bomb.length < 100_000);
   assertEquals(await gunzip(bomb, 1 << 20), null);
 });

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { PieceDigests } from "../../src/platform/piece_digests.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
+import { fc } from "../support/property.ts";
 
 Deno.test("PieceDigests gives the digest of every piece, however its bytes are cut", () => {
   fc.assert(fc.property(

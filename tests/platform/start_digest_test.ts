@@ -1,9 +1,7 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { toHex, utf8 } from "../../src/base/bytes.ts";
 import { sha1 } from "../../src/platform/start_digest.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 const VECTORS: [text: string, digest: string][] = [
   ["", "da39a3ee5e6b4b0d3255bfef95601890afd80709"],

@@ -1,12 +1,11 @@
 import { assert, assertEquals, assertFalse, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { formatIp } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
-import { MAX_BLOCKLIST_RANGES } from "../../src/base/defences.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { parseBlocklist, readBlocklist } from "../../src/session/blocklist.ts";
 import { Session } from "../../src/session/session.ts";
+import { fc } from "../support/property.ts";
 import { eventOf, HOST, Lab, NAME } from "../support/session_lab.ts";
 
 const parse = (...lines: string[]) => parseBlocklist(lines.join("\n"), "list.p2p");
@@ -77,13 +76,11 @@ Deno.test("parseBlocklist() counts the lines that make no sense, and says where 
   for (const host of ["1.2.3.4", "1.2.3.9", "2001:db8::1", "0.1.2.3", "::"]) assertFalse(ranges.has(host));
 });
 
-Deno.test("parseBlocklist() has no use for a list without an address, and none for one without end", () => {
+Deno.test("parseBlocklist() has no use for a list without an address", () => {
   for (const text of ["", "# nothing\n", "\n\n", "one\ntwo\n", "1.2.3.4 - 1.2.3.9 , 200 , friends\n"]) {
     const error = assertThrows(() => parseBlocklist(text, "my.p2p"), ShoalError);
     assertEquals([error.kind, error.where], ["usage", "my.p2p"]);
   }
-  const long = "1.1.1.1\n".repeat(MAX_BLOCKLIST_RANGES + 1);
-  assertStringIncludes(assertThrows(() => parseBlocklist(long, "my.p2p"), ShoalError).why, `${MAX_BLOCKLIST_RANGES}`);
 });
 
 Deno.test("parseBlocklist() reads whatever was written as a range", () => {
@@ -118,11 +115,9 @@ Deno.test("readBlocklist() reads a file that is packed as one that is not, and s
     assertEquals(bad, 0);
     assert(ranges.has("1.2.3.4") && ranges.has("5.6.7.8") && !ranges.has("5.6.8.0"));
   }
-  const bomb = `${lab.folder}/bomb.gz`;
-  await pack(new Uint8Array(65 << 20), bomb);
   const cut = `${lab.folder}/cut.gz`;
   Deno.writeFileSync(cut, Deno.readFileSync(packed).slice(0, 20));
-  const faults = [[bomb, "larger than"], [cut, "unpacked"], [lab.folder, "folder"], [`${file}.no`, "no such file"]];
+  const faults = [[cut, "unpacked"], [lab.folder, "folder"], [`${file}.no`, "no such file"]];
   for (const [path, why] of faults as [string, string][]) {
     const error = await assertRejects(() => readBlocklist(path, platform.files), ShoalError);
     assertEquals([error.kind, error.where], ["usage", path]);

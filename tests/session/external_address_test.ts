@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { MAX_ADDRESS_VOTERS } from "../../src/base/defences.ts";
 import { isPrivate, isPublic } from "../../src/base/networks.ts";
 import { ExternalAddress } from "../../src/session/external_address.ts";
+import { fc } from "../support/property.ts";
 
 Deno.test("ExternalAddress takes what more than half of the hosts say", () => {
   const address = new ExternalAddress();

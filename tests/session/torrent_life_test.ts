@@ -13,6 +13,7 @@ import { MemoryNetwork } from "../plug/memory_network.ts";
 import { sha1 } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { noise } from "../support/payload.ts";
+import { tries } from "../support/property.ts";
 import { seededRandom } from "../support/random.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
@@ -521,7 +522,7 @@ async function play(seed: number): Promise<void> {
 
 Deno.test("whatever is asked of a torrent, and whenever, it settles, and is finished right in the end", async () => {
   const first = Number(Deno.env.get("LIFE_SEED") ?? 1);
-  const count = Number(Deno.env.get("LIFE_COUNT") ?? 15);
+  const count = Number(Deno.env.get("LIFE_COUNT") ?? tries(15));
   for (let seed = first; seed < first + count; seed++) {
     try {
       await play(seed);

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { StorageError } from "../../src/storage/errors.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
+import { cases } from "../support/property.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { QUIET, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
@@ -50,7 +51,7 @@ Deno.test("Storage keeps right files of which no piece could be checked, whichev
 });
 
 Deno.test("Storage that was stopped anywhere keeps right files that can be proven only in part by then", async () => {
-  for (let set = 1; set < 32; set++) {
+  for (const set of cases(32, 1)) {
     for (let stop = 0; stop <= torrent.hashes.length; stop++) {
       for (const isKilled of [false, true]) {
         let files = new MemoryFiles();
@@ -140,7 +141,7 @@ Deno.test("Storage with a file set aside comes back right from a kill at each of
     const run = (files: MemoryFiles) => download(files, { clock: new VirtualClock() }).catch((error) => error);
     const faultless = start();
     await run(faultless);
-    for (let index = 0; index < faultless.calls.length; index++) {
+    for (const index of cases(faultless.calls.length)) {
       const why = `call ${index}, ${faultless.calls[index]!.operation} ${faultless.calls[index]!.path}`;
       const files = start();
       const death = Promise.withResolvers<void>();

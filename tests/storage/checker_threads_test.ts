@@ -1,11 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import fc from "fast-check";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { type CheckOptions, checkPieces } from "../../src/storage/checker.ts";
 import { DiskFiles } from "../../src/storage/disk_files.ts";
 import { planStart } from "../../src/storage/resume_plan.ts";
+import { fc } from "../support/property.ts";
 import { type FileSketch, Torrent } from "./fixture.ts";
 
 const KIB = 1024;

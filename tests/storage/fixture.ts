@@ -4,7 +4,6 @@
  * @module
  */
 
-import fc from "fast-check";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, toHex, utf8 } from "../../src/base/bytes.ts";
 import { MemoryBudget } from "../../src/base/memory_budget.ts";
@@ -14,6 +13,7 @@ import { FileMap, type StorageFile, type StorageLayout } from "../../src/storage
 import { Storage, type StorageOptions } from "../../src/storage/storage.ts";
 import { sha1, startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
+import { fc } from "../support/property.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 /** A file in short: path with slashes, and length; or a link and its target. */

@@ -1,9 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { FileMap, type FileRange, holdsData } from "../../src/storage/layout.ts";
+import { fc } from "../support/property.ts";
 import { layoutOf } from "./fixture.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 const layouts = fc.record({
   pieceLength: fc.integer({ min: 1, max: 40 }),

@@ -1,13 +1,13 @@
 /** Changes of an open storage: another selection of files, another check, lost pieces. */
 
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import fc from "fast-check";
 import type { Bitfield } from "../../src/base/bitfield.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
 import { NotWantedError, StorageError } from "../../src/storage/errors.ts";
 import { FolderLocks } from "../../src/storage/folder_locks.ts";
 import type { Storage } from "../../src/storage/storage.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
+import { cases, fc, tries } from "../support/property.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { QUIET, readPiece, sketches, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
@@ -467,7 +467,7 @@ Deno.test("Storage.select() gives the same as a restart with the same files, and
         assertEquals(files.openHandles, 0);
       },
     ),
-    { numRuns: 60, seed: 1 },
+    { numRuns: tries(60) },
   );
 });
 
@@ -509,7 +509,7 @@ Deno.test("Storage tells of any one call that fails in an operation, and the nex
   await session(faultless, new VirtualClock());
   assertEquals(onDisk(faultless), torrent.finalPaths("/dl"));
   assert(faultless.calls.length > 200);
-  for (let index = 0; index < faultless.calls.length; index++) {
+  for (const index of cases(faultless.calls.length)) {
     const clock = new VirtualClock();
     const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
     files.onCall = (_, at) => at === index ? (index % 2 === 0 ? "device" : "full") : null;

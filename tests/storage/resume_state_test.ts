@@ -1,5 +1,4 @@
 import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
@@ -13,8 +12,7 @@ import {
   parseResumeState,
   type ResumeState,
 } from "../../src/storage/resume_state.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 const SHAPE = { pieceCount: 11, fileCount: 3 };
 

@@ -1,12 +1,10 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import fc from "fast-check";
 import { Bitfield } from "../../src/base/bitfield.ts";
 import { NotWantedError, StorageError } from "../../src/storage/errors.ts";
 import { FileMap } from "../../src/storage/layout.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
+import { fc, tries } from "../support/property.ts";
 import { layoutOf, QUIET, readPiece, sketches, storageOf, Torrent } from "./fixture.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 /**
  * With pieces of 64 bytes, `a` has pieces 0 to 2, `b` piece 2, `c` pieces 2 to 4, `d` pieces 4 to 6, `e` pieces 6 and
@@ -215,7 +213,7 @@ Deno.test("Storage has just the wanted files, whatever was wanted before, and sa
         await storage.close();
       }
     }),
-    { numRuns: 60 },
+    { numRuns: tries(60) },
   );
 });
 

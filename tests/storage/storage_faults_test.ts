@@ -5,6 +5,7 @@ import { StorageError } from "../../src/storage/errors.ts";
 import { parseResumeState } from "../../src/storage/resume_state.ts";
 import { isOwnName } from "../../src/storage/folder_locks.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
+import { cases, tries } from "../support/property.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
@@ -96,7 +97,7 @@ Deno.test("Storage tells of any one call that fails, claims nothing false, and t
   const total = faultless.calls.length;
   assert(total > 50);
 
-  for (let index = 0; index < total; index++) {
+  for (const index of cases(total)) {
     for (const fault of ["device", "full"] satisfies FileFault[]) {
       const clock = new VirtualClock();
       const files = new MemoryFiles({ wallClock: () => clock.wallClock() });
@@ -222,7 +223,7 @@ async function life(files: MemoryFiles, clock: VirtualClock, random: VirtualCloc
 for (const names of [null, "all", "early", "any"] as const) {
   const what = names === null ? "kills" : `losses of power that leave ${names} changes of names`;
   Deno.test(`Storage comes back right from ${what}, again and again`, async () => {
-    for (let seed = 1; seed <= 25; seed++) {
+    for (let seed = 1; seed <= tries(25); seed++) {
       const clock = new VirtualClock({ seed });
       const random = new VirtualClock({ seed: seed + 1000 });
       let files = new MemoryFiles({ wallClock: () => clock.wallClock() });
@@ -258,7 +259,7 @@ for (const names of [null, "all", "early", "any"] as const) {
 Deno.test("Storage comes back right from a loss of power at each of its calls", async () => {
   const faultless = new MemoryFiles();
   await session(faultless, new VirtualClock());
-  for (let index = 0; index <= faultless.calls.length; index++) {
+  for (const index of cases(faultless.calls.length + 1)) {
     for (let seed = 1; seed <= 3; seed++) {
       const clock = new VirtualClock();
       const files = new MemoryFiles({ wallClock: () => clock.wallClock() });

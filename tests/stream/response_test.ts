@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
-import fc from "fast-check";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { MetainfoFile } from "../../src/metainfo/mod.ts";
 import { answerTo } from "../../src/stream/response.ts";
@@ -7,8 +6,7 @@ import { Catalog, filePath } from "../../src/stream/catalog.ts";
 import { isOurHost, judgeConditions, parseRange } from "../../src/stream/request_fields.ts";
 import { contentType } from "../../src/stream/content_type.ts";
 import { playlist } from "../../src/stream/pages.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 const HASH = new InfoHash(new Uint8Array(20).fill(0xab));
 const NAME = `Films & <b>"more"`;

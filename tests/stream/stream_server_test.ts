@@ -12,7 +12,9 @@ import { metaOf } from "../cli/fake_engine.ts";
 
 const SIZE = 19_000;
 const READ = 512 * 1024;
-const DATA = Uint8Array.from({ length: SIZE }, (_, i) => i % 251);
+/** Bytes of the largest read, from anywhere in a file. */
+const PATTERN = Uint8Array.from({ length: READ + 251 }, (_, i) => i % 251);
+const DATA = PATTERN.slice(0, SIZE);
 
 /** A torrent whose available part the test sets. */
 class FakeTorrent implements StreamableTorrent {
@@ -69,8 +71,8 @@ class FakeTorrent implements StreamableTorrent {
       await Promise.race([this.#arrived.promise, gone.promise]);
     }
     if (this.error) throw this.error;
-    const bytes = new Uint8Array(Math.min(length, this.here - position));
-    return bytes.map((_, i) => (position + i) % 251);
+    const begin = position % 251;
+    return PATTERN.slice(begin, begin + Math.min(length, this.here - position));
   }
 
   #tell(): void {

@@ -10,7 +10,7 @@ import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { Session, type SessionOptions } from "../../src/session/session.ts";
 import type { SessionEvent } from "../../src/session/session_events.ts";
 import { TrackerServer } from "../../src/tracker_server/server.ts";
-import { seededRandom } from "./random.ts";
+import { noise } from "./payload.ts";
 
 /** Address of the sessions and the tracker. */
 export const HOST = "127.0.0.1";
@@ -29,8 +29,7 @@ export class Lab implements AsyncDisposable {
     size: number,
     folder = "source",
   ): Promise<{ meta: Metainfo; data: Uint8Array<ArrayBuffer>; source: string }> {
-    const random = seededRandom(size);
-    const data = new Uint8Array(size).map(() => Math.floor(random() * 256));
+    const data = noise(size, size);
     const digests: Uint8Array[] = [];
     for (let at = 0; at < size; at += PIECE) digests.push(await platform.sha1(data.slice(at, at + PIECE)));
     const source = this.make(folder);

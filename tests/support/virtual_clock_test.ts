@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import fc from "fast-check";
+import { fc } from "./property.ts";
 import { settle, VirtualClock } from "./virtual_clock.ts";
 
 Deno.test("VirtualClock.advance() runs timers in the order of their moments, ties in the order of starting", () => {

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { TICK_MS, Ticker, type TickerSeat } from "../../src/swarm/ticker.ts";
+import { fc } from "../support/property.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 /** A clock that counts the timers that fire. */

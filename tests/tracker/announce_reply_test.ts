@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { concatBytes, utf8 } from "../../src/base/bytes.ts";
 import { type Encodable, encode } from "../../src/bencode/mod.ts";
 import { findFailure, parseAnnounceReply } from "../../src/tracker/announce_reply.ts";
 import { parseScrapeReply } from "../../src/tracker/scrape.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { TrackerError } from "../../src/tracker/errors.ts";
+import { fc } from "../support/property.ts";
 
 const parse = (reply: { readonly [key: string]: Encodable }) => parseAnnounceReply(encode(reply));
 

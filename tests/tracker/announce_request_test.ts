@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { type AnnounceRequest, buildAnnounceUrl, percentEncode } from "../../src/tracker/announce_request.ts";
 import { parseQuery } from "../../src/tracker_server/query.ts";
+import { fc } from "../support/property.ts";
 
 const REQUEST: AnnounceRequest = {
   infoHash: new InfoHash(Uint8Array.from({ length: 20 }, (_, i) => i * 13)),

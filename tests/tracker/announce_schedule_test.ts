@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
-import fc from "fast-check";
 import {
   DEFAULT_INTERVAL,
   DEFAULT_MIN_INTERVAL,
@@ -8,6 +7,7 @@ import {
   SHORTEST_INTERVAL,
   spacingAfter,
 } from "../../src/tracker/announce_schedule.ts";
+import { fc } from "../support/property.ts";
 
 for (
   const [interval, minInterval, regular, earliest] of [

@@ -1,13 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { AnnounceProgress } from "../../src/tracker/announce_request.ts";
 import { Announcer, type AnnouncerOptions, FAREWELL_MS } from "../../src/tracker/announcer.ts";
+import { fc, tries } from "../support/property.ts";
 import { type Call, type Reaction, ScriptedTrackers } from "../support/scripted_trackers.ts";
 import { settle } from "../support/virtual_clock.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 const OK = { reply: { interval: 1800, complete: 1, incomplete: 2, peers: Uint8Array.of(10, 0, 0, 1, 0, 9) } } as const;
 const DOWN: Reaction = { fails: "connection refused" };
@@ -431,5 +429,5 @@ Deno.test("Announcer: whatever is done when, no tracker hears that we start befo
       assertEquals(bench.world.pending, 0);
     },
   );
-  await fc.assert(property, { numRuns: 150 });
+  await fc.assert(property, { numRuns: tries(150) });
 });

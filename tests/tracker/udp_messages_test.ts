@@ -1,5 +1,4 @@
 import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { concatBytes, fromUtf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { TrackerError } from "../../src/tracker/errors.ts";
@@ -11,6 +10,7 @@ import {
   parseUdpAnnounceReply,
   parseUdpUrl,
 } from "../../src/tracker/udp_messages.ts";
+import { fc } from "../support/property.ts";
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });

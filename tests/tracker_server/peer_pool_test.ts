@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { type KnownPeer, type PeerKind, PeerPool, Pools } from "../../src/tracker_server/peer_pool.ts";
+import { fc } from "../support/property.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
 const ALL: readonly PeerKind[] = ["downloading", "partial", "seed"];

@@ -1,7 +1,6 @@
 import { parseNetworks } from "../../src/base/ip_ranges.ts";
 import { Trust } from "../../src/tracker_server/address_trust.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { concatBytes, fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
@@ -23,6 +22,7 @@ import {
   parseReplyHeader,
   parseUdpAnnounceReply,
 } from "../../src/tracker/udp_messages.ts";
+import { fc } from "../support/property.ts";
 import { UdpWorld } from "../support/udp_world.ts";
 import { settle } from "../support/virtual_clock.ts";
 

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { type DatagramProtocol, DatagramSocket, protocolOf } from "../../src/transport/datagram_socket.ts";
+import { fc } from "../support/property.ts";
 import { type MemorySocket, UdpWorld } from "../support/udp_world.ts";
 import { settle } from "../support/virtual_clock.ts";
 

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { type Bytes, concatBytes, fromHex, toHex, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { ENCRYPTED_HANDSHAKE_MS, MAX_FIRST_PAYLOAD } from "../../src/base/defences.ts";
@@ -14,6 +13,7 @@ import { Rc4 } from "../../src/transport/rc4.ts";
 import { type EncryptionMode, StreamEncryption } from "../../src/transport/stream_encryption.ts";
 import type { PeerStream, Transport } from "../../src/transport/transport.ts";
 import { encodeHandshake } from "../../src/wire/handshake.ts";
+import { fc } from "../support/property.ts";
 import { seededRandom } from "../support/random.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 

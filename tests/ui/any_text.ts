@@ -4,7 +4,7 @@
  * @module
  */
 
-import fc from "fast-check";
+import { fc } from "../support/property.ts";
 
 const DANGEROUS = ["\x1b", "[", "3", "1", "m", "\n", "\u202e", "\u2066", "\u0301", "\u200d", "\ufe0f", "\u6f22", "a"];
 

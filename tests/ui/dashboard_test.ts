@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertLessOrEqual, assertNotMatch, assertStringIncludes } from "@std/assert";
-import fc from "fast-check";
 import stringWidth from "string-width";
 import { utf8 } from "../../src/base/bytes.ts";
 import type { PieceCell, PieceMap } from "../../src/swarm/piece_map.ts";
@@ -12,10 +11,9 @@ import { renderPieces } from "../../src/ui/piece_row.ts";
 import { RateHistory, renderSpark } from "../../src/ui/spark.ts";
 import type { Style } from "../../src/ui/style.ts";
 import { PEER_ORDERS } from "../../src/ui/table.ts";
+import { fc, tries } from "../support/property.ts";
 import { anyText } from "./any_text.ts";
 import { infoHashOf, peerSnapshot, torrentSnapshot } from "./snapshots.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 const PLAIN: Style = { color: false, unicode: true };
 const ASCII: Style = { color: false, unicode: false };
@@ -187,7 +185,7 @@ Deno.test("renderDashboard() never draws past the window, whatever it is given",
         if (!style.color) assertEquals(text, line);
       }
     }),
-    { numRuns: 150 },
+    { numRuns: tries(150) },
   );
 });
 

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import fc from "fast-check";
 import {
   formatCount,
   formatDuration,
@@ -10,8 +9,7 @@ import {
   formatRate,
   formatSize,
 } from "../../src/ui/format.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 const KIB = 1024;
 const MIB = 1024 ** 2;

@@ -1,8 +1,6 @@
 import { assertEquals, assertLess } from "@std/assert";
-import fc from "fast-check";
 import { LiveRegion } from "../../src/ui/live_region.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 /** The parts of a terminal that a live region uses: wrapping, moving up, erasing. */
 class Screen {

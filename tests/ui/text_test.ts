@@ -1,12 +1,10 @@
 import { assertEquals, assertLessOrEqual, assertNotMatch } from "@std/assert";
-import fc from "fast-check";
 import stringWidth from "string-width";
 import { printable } from "../../src/ui/printable.ts";
 import { anyText } from "./any_text.ts";
 import { shown } from "../../src/ui/style.ts";
 import { clip } from "../../src/ui/text.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 const HARMFUL = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 const PLAIN = { color: false, unicode: true };

@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import type { TorrentSnapshot } from "../../src/session/session_events.ts";
+import type { PortMapEvent, TorrentSnapshot } from "../../src/session/session_events.ts";
+import { eventLine } from "../../src/ui/json_lines.ts";
 import { JsonView } from "../../src/ui/json_view.ts";
 import { LiveView } from "../../src/ui/live_view.ts";
+import { LogLines } from "../../src/ui/log_lines.ts";
 import { PlainView } from "../../src/ui/plain_view.ts";
 import { QuietView } from "../../src/ui/quiet_view.ts";
 import type { View, ViewEvent, ViewOptions } from "../../src/ui/view.ts";
@@ -439,4 +441,36 @@ Deno.test("JsonView prints the last progress before completed, peers with -v onl
   verbose.view.event(BANNED);
   assertEquals(JSON.parse(verbose.terminal.stdout.text).action, "banned");
   await verbose.view.close();
+});
+
+const MAPPED: PortMapEvent = {
+  event: "port_map",
+  infohash: null,
+  status: "ok",
+  protocol: "tcp",
+  external: "9.9.9.9:6881",
+  message: "UPnP gateway 192.168.1.1",
+};
+const UNMAPPED: PortMapEvent = {
+  ...MAPPED,
+  status: "error",
+  protocol: null,
+  external: null,
+  message: "nobody answers",
+};
+
+Deno.test("LogLines tells of port mapping with -v only, and never as a warning", () => {
+  for (const event of [MAPPED, UNMAPPED]) assertEquals(new LogLines(0).of(event), null);
+  const log = new LogLines(1);
+  assertEquals(log.of(MAPPED), {
+    level: "note",
+    text: "others reach us at 9.9.9.9:6881, TCP, through the UPnP gateway 192.168.1.1",
+  });
+  assertEquals(log.of(UNMAPPED), { level: "note", text: "others may not reach us: no port mapping: nobody answers" });
+});
+
+Deno.test("eventLine() has every field of a port mapping", () => {
+  const { event, infohash, status, protocol, external, message } = MAPPED;
+  const line = { event, time: "1970-01-01T00:00:00.000Z", infohash, status, protocol, external, message };
+  assertEquals(eventLine(MAPPED, 0), line);
 });

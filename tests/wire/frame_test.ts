@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";
 import { MessageId, WireError } from "../../src/wire/messages.ts";
+import { fc } from "../support/property.ts";
 import { frame, Recorder } from "../support/wire.ts";
 
 const PIECES = 20;

@@ -1,5 +1,4 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { encode } from "../../src/bencode/mod.ts";
@@ -8,6 +7,7 @@ import { MAX_METADATA } from "../../src/base/defences.ts";
 import { encodeExtensionHandshake, parseExtensionHandshake } from "../../src/wire/extension.ts";
 import { encodeHandshake, parseHandshake } from "../../src/wire/handshake.ts";
 import { WireError } from "../../src/wire/messages.ts";
+import { fc } from "../support/property.ts";
 
 const infoHash = new InfoHash(new Uint8Array(20).fill(0xaa));
 
@@ -71,4 +71,13 @@ Deno.test("allowedFastSet() gives the sets that BEP 6 lists", async () => {
   assertEquals(await allowedFastSet("80.4.4.200", infoHash, { ...options, size: 9 }), [...seven, 353, 508]);
   assertEquals(await allowedFastSet("::1", infoHash, { ...options, size: 7 }), []);
   assertEquals((await allowedFastSet("80.4.4.200", infoHash, { pieceCount: 3, sha1, size: 7 })).sort(), [0, 1, 2]);
+});
+
+Deno.test("parseExtensionHandshake() reads how the other end sees us, and skips what is no address", () => {
+  for (const host of ["9.8.7.6", "2001:4860::8"]) {
+    assertEquals(parseExtensionHandshake(encodeExtensionHandshake({}, { remoteHost: host })).yourIp, host);
+  }
+  for (const bad of ["d6:yourip3:abce", "d6:youripi4ee", "de"]) {
+    assertEquals(parseExtensionHandshake(utf8(bad)), {});
+  }
 });

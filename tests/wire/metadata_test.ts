@@ -1,5 +1,4 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { utf8 } from "../../src/base/bytes.ts";
 import { WireError } from "../../src/wire/messages.ts";
 import {
@@ -10,8 +9,7 @@ import {
   metadataPartLength,
   parseMetadataMessage,
 } from "../../src/wire/metadata.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 Deno.test("parseMetadataMessage() reads the messages as BEP 9 prints them", () => {
   assertEquals(parseMetadataMessage(utf8("d8:msg_typei0e5:piecei0ee")), { type: "request", part: 0 });

@@ -1,12 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { formatAddress, formatIp } from "../../src/base/address.ts";
 import { MAX_PEX_TAKEN } from "../../src/base/defences.ts";
 import { encode } from "../../src/bencode/mod.ts";
 import { WireError } from "../../src/wire/messages.ts";
 import { encodePex, parsePex, PexFlag } from "../../src/wire/pex.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc } from "../support/property.ts";
 
 const ip = fc.oneof(
   fc.uint8Array({ minLength: 4, maxLength: 4 }),

@@ -9,9 +9,11 @@ import {
   METADATA_HEDGE_MS,
   METADATA_REFUSAL_MS,
 } from "../../../src/base/defences.ts";
+import { equalBytes } from "../../../src/base/bytes.ts";
 import { METADATA_PART } from "../../../src/peer/mod.ts";
 import { MetadataBudget } from "../../../src/swarm/metadata/metadata_budget.ts";
 import { type MetadataProgress, MetadataScheduler } from "../../../src/swarm/metadata/metadata_scheduler.ts";
+import { noise } from "../../support/payload.ts";
 import { seededRandom } from "../../support/random.ts";
 
 /** A peer of the pure tests. */
@@ -35,8 +37,7 @@ const payloads = new Map<number, Uint8Array<ArrayBuffer>>();
 function payload(size: number): Uint8Array<ArrayBuffer> {
   const known = payloads.get(size);
   if (known) return known;
-  const random = seededRandom(size);
-  const made = new Uint8Array(size).map(() => Math.floor(random() * 256));
+  const made = noise(size, size);
   payloads.set(size, made);
   return made;
 }
@@ -55,7 +56,7 @@ function downloadOf<P extends { readonly address: { readonly host: string; reado
   const isRight = (parts: Iterable<Uint8Array>) => {
     let at = 0;
     for (const part of parts) {
-      if (!part.every((byte, i) => byte === info[at + i])) return false;
+      if (!equalBytes(part, info.subarray(at, at + part.length))) return false;
       at += part.length;
     }
     return at === info.length;

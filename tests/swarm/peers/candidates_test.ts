@@ -18,7 +18,7 @@ Deno.test("CandidateTable keeps for each source its share, whoever floods it", (
     const table = new CandidateTable(seededRandom(1));
     const others = (["tracker", "dht", "pex", "user"] as const).filter((source) => source !== flooder);
     for (const [i, source] of others.entries()) fill(table, source, 400, 1000 * i);
-    for (let i = 0; i < 20_000; i++) table.name(at(4000 + i % 10_000, 1 + Math.floor(i / 10_000)), flooder);
+    for (let i = 0; i < 12_000; i++) table.name(at(4000 + i % 6000, 1 + Math.floor(i / 6000)), flooder);
     assertEquals(table.size, MAX_CANDIDATES);
     for (const source of others) assertEquals(countOf(table, source), 400, `${source} under a flood of ${flooder}`);
   }

@@ -1,12 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import type { PeerAddress } from "../../../src/base/address.ts";
 import { HALF_OPEN_MS, MAX_HALF_OPEN, MAX_REMEMBERED_HOSTS, SHUT_OUT_MS } from "../../../src/base/defences.ts";
 import { ConnectionManager } from "../../../src/swarm/peers/connection_manager.ts";
 import { peerPriority } from "../../../src/swarm/peers/peer_priority.ts";
+import { fc, tries } from "../../support/property.ts";
 import { seededRandom } from "../../support/random.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 const address = (n: number) => ({ host: `10.0.${n >> 8}.${n & 255}`, port: 6881 });
 const many = (count: number) => Array.from({ length: count }, (_, i) => address(i + 1));
@@ -428,7 +426,7 @@ Deno.test("ConnectionManager.next() gives whom a look through all candidates wou
         } else if (does === "wait") now += 1000 * (n + 1);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: tries(300) },
   );
 });
 

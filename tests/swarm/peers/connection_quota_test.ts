@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { HALF_OPEN_MS, MAX_HALF_OPEN_IN_ALL } from "../../../src/base/defences.ts";
 import {
   type ConnectionBorrower,
@@ -7,8 +6,7 @@ import {
   type ConnectionSlot,
   type Pressure,
 } from "../../../src/swarm/peers/connection_quota.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
+import { fc, tries } from "../../support/property.ts";
 
 /** A torrent that dials its known addresses. The test decides the outcome of each dial. */
 class Torrent implements ConnectionBorrower {
@@ -331,6 +329,6 @@ Deno.test("ConnectionQuota is never above its limit, loses no place, and lets no
       for (const torrent of torrents) run({ does: "stop", who: torrents.indexOf(torrent), count: 0 });
       assertEquals([quota.used, quota.dialling, quota.waiting], [0, 0, 0]);
     }),
-    { numRuns: 200 },
+    { numRuns: tries(200) },
   );
 });

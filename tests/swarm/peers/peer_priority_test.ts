@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import fc from "fast-check";
 import { formatIp } from "../../../src/base/address.ts";
 import { fromHex } from "../../../src/base/bytes.ts";
 import { crc32c } from "../../../src/base/crc32c.ts";
 import { peerPriority } from "../../../src/swarm/peers/peer_priority.ts";
+import { fc } from "../../support/property.ts";
 
 const at = (host: string, port = 6881) => ({ host, port });
 const between = (a: string, b: string) => peerPriority(at(a), at(b));

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import type { PeerAddress } from "../../../src/base/address.ts";
 import { type Bytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
@@ -11,9 +10,8 @@ import { ConnectionQuota } from "../../../src/swarm/peers/connection_quota.ts";
 import { PeerSet, type PeerSetEvent } from "../../../src/swarm/peers/peer_set.ts";
 import { encodeHandshake } from "../../../src/wire/handshake.ts";
 import { idleHost } from "../../support/peer_host.ts";
+import { fc, tries } from "../../support/property.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
-
-fc.configureGlobal({ seed: 1 }); // so that every run is the same
 
 const OURS = utf8("-SH0100-ourselves...");
 const peerIdOf = (host: string) => utf8(`-XX0000-${host.padStart(12, "0")}`);
@@ -346,6 +344,6 @@ Deno.test("PeerSet counts right and loses no place, whatever happens in whatever
       assertEquals([quota.used, quota.dialling, quota.waiting], [0, 0, 0]);
       for (const { lines } of torrents) assert(lines.every(({ closed }) => closed));
     }),
-    { numRuns: 150 },
+    { numRuns: tries(150) },
   );
 });

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import fc from "fast-check";
 import { Bitfield } from "../../../src/base/bitfield.ts";
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { MemoryBudget } from "../../../src/base/memory_budget.ts";
@@ -10,6 +9,7 @@ import { PartialPieces } from "../../../src/swarm/pieces/partial_pieces.ts";
 import { sha1 } from "../../storage/fixture.ts";
 import { PartStore } from "../../support/part_store.ts";
 import { noise } from "../../support/payload.ts";
+import { fc, tries } from "../../support/property.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
 const BLOCK = 16384;
@@ -110,7 +110,7 @@ Deno.test("PartialPieces has a large piece come in any order, with memory for a 
       await settle();
       lab.assertDone();
     }),
-    { numRuns: 30 },
+    { numRuns: tries(30) },
   );
 });
 

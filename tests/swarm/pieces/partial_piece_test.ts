@@ -1,9 +1,9 @@
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { PartialPiece } from "../../../src/swarm/pieces/partial_piece.ts";
 import { BlockEvidence } from "../../../src/swarm/pieces/smart_ban.ts";
 import { startDigest } from "../../../src/platform/start_digest.ts";
+import { fc } from "../../support/property.ts";
 
 const BLOCK = 16384;
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { PiecePicker } from "../../../src/swarm/pieces/piece_picker.ts";
+import { fc } from "../../support/property.ts";
 import { seededRandom } from "../../support/random.ts";
 
 const everything = { has: () => true };

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
 import { encode } from "../../../src/bencode/mod.ts";
 import { type Metainfo, parseMetainfo } from "../../../src/metainfo/mod.ts";
 import { FileParts, WebFiles } from "../../../src/swarm/web_seeds/web_files.ts";
 import { hashes, several, single } from "../../metainfo/support.ts";
+import { fc } from "../../support/property.ts";
 
 // A torrent of one file, and a torrent of a folder.
 const SINGLE = parseMetainfo(single({ name: "a b\u00e9.bin" }));

@@ -1,7 +1,7 @@
 /** Web seeds with scripted servers, a torrent with real hashes, and no disk. */
 
 import { Bitfield } from "../../../src/base/bitfield.ts";
-import { type Bytes, concatBytes, utf8 } from "../../../src/base/bytes.ts";
+import { type Bytes, concatBytes, equalBytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import { type Encodable, encode } from "../../../src/bencode/mod.ts";
 import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../../src/metainfo/mod.ts";
@@ -148,8 +148,7 @@ export class WebLab {
   get complete(): boolean {
     const { pieceCount } = this.meta;
     const pieces = Array.from({ length: pieceCount }, (_, index) => this.written.get(index) ?? new Uint8Array());
-    const all = concatBytes(pieces);
-    return all.length === this.data.length && all.every((byte, i) => byte === this.data[i]);
+    return equalBytes(concatBytes(pieces), this.data);
   }
 
   /** Events of web seeds, one line each. */

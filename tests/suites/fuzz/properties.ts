@@ -1,0 +1,24 @@
+/**
+ * Tests of which `deno task test` tries a part of the cases.
+ *
+ * @module
+ */
+
+import "../../base/fair_share_test.ts";
+import "../../session/file_faults_test.ts";
+import "../../session/names_test.ts";
+import "../../session/torrent_life_test.ts";
+import "../../storage/aside_test.ts";
+import "../../storage/move_files_test.ts";
+import "../../storage/operations_faults_test.ts";
+import "../../storage/operations_test.ts";
+import "../../storage/selection_faults_test.ts";
+import "../../storage/selection_test.ts";
+import "../../storage/storage_faults_test.ts";
+import "../../swarm/peers/connection_manager_test.ts";
+import "../../swarm/peers/connection_quota_test.ts";
+import "../../swarm/peers/shared_connections_test.ts";
+import "../../swarm/pieces/large_pieces_on_disk_test.ts";
+import "../../swarm/pieces/piece_download_property_test.ts";
+import "../../tracker/announcer_change_test.ts";
+import "../../ui/dashboard_test.ts";

@@ -36,7 +36,7 @@ import "../metainfo/symlinks_test.ts";
 import "../metainfo/unique_paths_test.ts";
 import "../support/virtual_clock_test.ts";
 import "../wire/dont_have_test.ts";
-import "../wire/frame_test.ts";
+import "../wire/frame_reader_test.ts";
 import "../wire/handshake_test.ts";
 import "../wire/metadata_test.ts";
 import "../wire/pex_test.ts";

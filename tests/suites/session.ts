@@ -5,23 +5,23 @@
  */
 
 import "../session/blocklist_test.ts";
-import "../session/changes_test.ts";
+import "../session/session_changes_test.ts";
 import "../session/create_torrent_test.ts";
-import "../session/dht_test.ts";
-import "../session/events_test.ts";
+import "../session/session_dht_test.ts";
+import "../swarm/event_stream_test.ts";
 import "../session/external_address_test.ts";
-import "../session/file_faults_test.ts";
-import "../session/magnet_test.ts";
-import "../session/mapped_port_test.ts";
-import "../session/merge_test.ts";
-import "../session/names_test.ts";
-import "../session/pause_test.ts";
+import "../session/session_file_faults_test.ts";
+import "../session/session_magnet_test.ts";
+import "../session/session_mapped_port_test.ts";
+import "../session/session_merge_test.ts";
+import "../session/session_names_test.ts";
+import "../session/session_pause_test.ts";
 import "../session/peer_sources_test.ts";
 import "../session/reachability_test.ts";
-import "../session/reader_test.ts";
-import "../session/restore_test.ts";
-import "../session/selection_test.ts";
+import "../swarm/torrent_reader_test.ts";
+import "../session/session_restore_test.ts";
+import "../session/session_selection_test.ts";
 import "../session/session_store_test.ts";
 import "../session/session_test.ts";
-import "../session/suspended_test.ts";
-import "../session/torrent_life_test.ts";
+import "../session/session_suspended_test.ts";
+import "../session/session_torrent_life_test.ts";

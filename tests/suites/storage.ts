@@ -7,7 +7,7 @@
 // First: a writer that a test kills keeps the buffers in which this one merges.
 import "../storage/piece_writer_test.ts";
 
-import "../storage/aside_test.ts";
+import "../storage/storage_aside_test.ts";
 import "../storage/checker_test.ts";
 import "../storage/checker_threads_test.ts";
 import "../storage/file_names_test.ts";
@@ -16,13 +16,13 @@ import "../storage/folder_locks_test.ts";
 import "../storage/layout_test.ts";
 import "../storage/move_files_test.ts";
 import "../storage/open_files_test.ts";
-import "../storage/operations_faults_test.ts";
-import "../storage/operations_test.ts";
+import "../storage/storage_operations_faults_test.ts";
+import "../storage/storage_operations_test.ts";
 import "../storage/read_cache_test.ts";
 import "../storage/resume_plan_test.ts";
 import "../storage/resume_state_test.ts";
-import "../storage/selection_faults_test.ts";
-import "../storage/selection_test.ts";
+import "../storage/storage_selection_faults_test.ts";
+import "../storage/storage_selection_test.ts";
 import "../storage/storage_disk_test.ts";
 import "../storage/storage_faults_test.ts";
 import "../storage/storage_others_test.ts";

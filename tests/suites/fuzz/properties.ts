@@ -5,15 +5,15 @@
  */
 
 import "../../base/fair_share_test.ts";
-import "../../session/file_faults_test.ts";
-import "../../session/names_test.ts";
-import "../../session/torrent_life_test.ts";
-import "../../storage/aside_test.ts";
+import "../../session/session_file_faults_test.ts";
+import "../../session/session_names_test.ts";
+import "../../session/session_torrent_life_test.ts";
+import "../../storage/storage_aside_test.ts";
 import "../../storage/move_files_test.ts";
-import "../../storage/operations_faults_test.ts";
-import "../../storage/operations_test.ts";
-import "../../storage/selection_faults_test.ts";
-import "../../storage/selection_test.ts";
+import "../../storage/storage_operations_faults_test.ts";
+import "../../storage/storage_operations_test.ts";
+import "../../storage/storage_selection_faults_test.ts";
+import "../../storage/storage_selection_test.ts";
 import "../../storage/storage_faults_test.ts";
 import "../../swarm/peers/connection_manager_test.ts";
 import "../../swarm/peers/connection_quota_test.ts";

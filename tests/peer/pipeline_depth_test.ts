@@ -1,10 +1,5 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
-import { utf8 } from "../../src/base/bytes.ts";
-import { clientName } from "../../src/peer/client_name.ts";
+import { assert, assertEquals } from "@std/assert";
 import { PipelineDepth } from "../../src/peer/pipeline_depth.ts";
-import { RateMeter } from "../../src/peer/rate_meter.ts";
-import { nextPhase } from "../../src/peer/message_rules.ts";
-import { MessageId, WireError } from "../../src/wire/messages.ts";
 
 const BLOCK = 16384;
 
@@ -88,54 +83,4 @@ Deno.test("PipelineDepth.snubbed() begins again with one request and recovers", 
   assertEquals(depth.depth, 1);
   play(depth, { rate: 10e6, roundTrip: 50, seconds: 5 });
   assert(depth.depth > 40);
-});
-
-Deno.test("RateMeter settles on the true rate and falls to zero when nothing comes", () => {
-  const meter = new RateMeter();
-  meter.add(500_000);
-  meter.tick(0.5);
-  assertEquals(Math.round(meter.rate), 1_000_000);
-  for (let i = 0; i < 40; i++) {
-    meter.add(1_000_000);
-    meter.tick(0.5);
-  }
-  assert(Math.abs(meter.rate - 2_000_000) < 10_000, String(meter.rate));
-  for (let i = 0; i < 100; i++) meter.tick(0.5);
-  assertEquals(meter.rate, 0);
-  assertEquals(meter.total, 40_500_000);
-});
-
-Deno.test("clientName() reads the styles of peer ids in use", () => {
-  const names: [string, string][] = [
-    ["-TR3000-abcdefghijkl", "Transmission 3.0.0"],
-    ["-lt0D80-abcdefghijkl", "rTorrent 0.13.8"],
-    ["-LT2080-abcdefghijkl", "libtorrent 2.0.8"],
-    ["-qB4520-abcdefghijkl", "qBittorrent 4.5.2"],
-    ["A2-1-36-0-abcdefghij", "aria2 1.36.0"],
-    ["M7-10-5--abcdefghijk", "BitTorrent 7.10.5"],
-    ["-ZZ1230-abcdefghijkl", "ZZ 1.2.3"],
-    ["\x00\x01garbage\x1b[31m....", ""],
-  ];
-  for (const [id, name] of names) assertEquals(clientName(utf8(id)), name, id);
-});
-
-Deno.test("nextPhase() lets a peer say that it has nothing only before anything else", () => {
-  assertEquals(nextPhase("opening", MessageId.extended, true), "opening");
-  assertEquals(nextPhase("opening", MessageId.unchoke, true), "opening");
-  assertEquals(nextPhase("opening", MessageId.haveNone, true), "open");
-  assertThrows(() => nextPhase("open", MessageId.haveNone, true), WireError, "haveNone comes too late");
-});
-
-Deno.test("nextPhase() takes bitfield and have-all at any time, since aria2 sends them in place of many haves", () => {
-  assertEquals(nextPhase("open", MessageId.bitfield, false), "open");
-  assertEquals(nextPhase("open", MessageId.haveAll, true), "open");
-});
-
-Deno.test("nextPhase() refuses the messages of BEP 6 from those who didn't offer it", () => {
-  for (
-    const id of [MessageId.haveAll, MessageId.haveNone, MessageId.suggest, MessageId.reject, MessageId.allowedFast]
-  ) {
-    assertThrows(() => nextPhase("opening", id, false), WireError, "without the Fast extension");
-    nextPhase("opening", id, true);
-  }
 });

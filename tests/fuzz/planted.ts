@@ -89,8 +89,8 @@ function parseBoth(...[bytes, shape]: Parameters<typeof parseResumeState>): Retu
 const ENDLESS_MS = 20_000;
 
 /**
- * Doesn't return for one kind of input. Sleeps while it loops, and ends at some time: Deno 2.9 doesn't stop a worker
- * that calculates, and it would take a core from all tests that run after it.
+ * Doesn't return for one kind of input. The loop sleeps and ends at some time, because Deno 2.9 doesn't terminate a
+ * worker in a busy loop, and the worker would take a core from all tests that run after this one.
  */
 const endless: Target = {
   name: "endless",

@@ -4,7 +4,7 @@
  * @module
  */
 
-// First: a writer that a test kills keeps the buffers in which this one merges.
+// First: a PieceWriter that a test kills never gives back the buffers that all PieceWriters share to merge writes.
 import "../storage/piece_writer_test.ts";
 
 import "../storage/storage_aside_test.ts";

@@ -82,10 +82,6 @@ export class MemoryBudget {
   #waiting: (() => void)[] = [];
   #feeding = false;
 
-  /**
-   * @param limit Bytes in all.
-   * @param options See {@linkcode MemoryBudgetOptions}.
-   */
   constructor(limit: number, options: MemoryBudgetOptions = {}) {
     if (!(limit >= 0 && limit < Infinity)) throw new RangeError(`The memory is a number of bytes, and not ${limit}`);
     this.limit = limit;

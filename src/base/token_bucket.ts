@@ -70,7 +70,6 @@ export class TokenBuckets {
   readonly #rate: Rate;
   readonly #limits: LruMap<string, TokenBucket>;
 
-  /** @param options See {@linkcode TokenBucketsOptions}. */
   constructor(options: TokenBucketsOptions) {
     this.#rate = options;
     this.#limits = new LruMap(options.capacity);

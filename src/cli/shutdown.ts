@@ -52,7 +52,6 @@ export class Shutdown {
   /** Restores the terminal. Called when the program exits before its work has stopped in good order. */
   restoreTerminal: () => Promise<void> = () => Promise.resolve();
 
-  /** @param surroundings See {@linkcode ShutdownOptions}. */
   constructor(surroundings: ShutdownOptions) {
     this.#platform = surroundings.platform;
     this.#terminal = surroundings.terminal;

@@ -72,10 +72,6 @@ export class PeerExtensions<P extends ExtendedPeer> {
   /** What our extension handshake announced; `null` before it was sent, and if the peer doesn't support extensions. */
   #words: OpeningWords | null = null;
 
-  /**
-   * @param peer The peer.
-   * @param host The swarm.
-   */
   constructor(peer: P, host: ExtensionHost<P>) {
     this.#peer = peer;
     this.#host = host;

@@ -171,10 +171,6 @@ export class Peer implements MessageHandler {
   /** Whether the peer sent have-all before the piece count was known. */
   #hasAll = false;
 
-  /**
-   * @param host The swarm.
-   * @param options See {@linkcode PeerInit}.
-   */
   constructor(host: PeerHost, options: PeerInit) {
     this.#host = host;
     this.address = options.address;
@@ -239,11 +235,7 @@ export class Peer implements MessageHandler {
     if (options.extended) this.extensions.open({ version: options.version, port: options.port, uploadOnly });
   }
 
-  /**
-   * Announces our ports after they have changed, as far as the peer supports that.
-   *
-   * @param ports See {@linkcode AnnouncedPorts}.
-   */
+  /** Announces our ports after they have changed, as far as the peer supports that. */
   announcePorts({ port, dhtPort }: AnnouncedPorts): void {
     this.extensions.announcePort(port);
     if (this.#opened) this.#tellDhtPort(dhtPort);

@@ -78,7 +78,6 @@ export class Requests {
   /** Outstanding requests after the peer rejected one without choking us, until it answers a request; otherwise 0. */
   #room = 0;
 
-  /** @param options See {@linkcode RequestsOptions}. */
   constructor(options: RequestsOptions) {
     this.#fast = options.fast;
     this.#writer = options.writer;

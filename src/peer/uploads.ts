@@ -58,10 +58,6 @@ export class Uploads {
   readonly #granted = new Map<number, number>();
   #loading = false;
 
-  /**
-   * @param host The swarm.
-   * @param options See {@linkcode UploadsOptions}.
-   */
   constructor(host: UploadHost, options: UploadsOptions) {
     this.#host = host;
     this.#fast = options.fast;

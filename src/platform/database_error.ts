@@ -59,10 +59,6 @@ export class DatabaseError extends ShoalError {
   /** Kind of failure, for code that has to tell failures apart. */
   readonly fault: DatabaseFault;
 
-  /**
-   * @param fault Kind of failure.
-   * @param parts See {@linkcode DatabaseErrorParts}.
-   */
   constructor(fault: DatabaseFault, parts: DatabaseErrorParts) {
     const usual = FAULTS.find(([name]) => name === fault)?.[2];
     super("storage", {

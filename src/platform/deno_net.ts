@@ -69,7 +69,6 @@ class DenoListener implements Listener {
   readonly #listener: Deno.TcpListener;
   #closed = false;
 
-  /** @param listener The runtime's socket. */
   constructor(listener: Deno.TcpListener) {
     this.#listener = listener;
     this.address = peerAddress(listener.addr);

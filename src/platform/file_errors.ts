@@ -115,10 +115,6 @@ export class FileError extends ShoalError {
   /** Path of the file or folder. */
   readonly path: string;
 
-  /**
-   * @param fault Kind of failure.
-   * @param parts See {@linkcode FileErrorParts}.
-   */
   constructor(fault: FileFault, parts: FileErrorParts) {
     const words: Words = fault === "other" ? { why: plain(messageOf(parts.cause ?? "unknown failure")) } : WORDS[fault];
     super("storage", { what: parts.what, where: parts.path, ...words, cause: parts.cause });

@@ -84,10 +84,6 @@ export class ServedConnection implements LimitedConnection {
   #onGone: (() => void) | null = null;
   #request: ServedRequest | null = null;
 
-  /**
-   * @param connection The connection.
-   * @param parts See {@linkcode ServedConnectionParts}.
-   */
   constructor(connection: HttpClientConnection, parts: ServedConnectionParts) {
     this.#connection = connection;
     this.#parts = parts;

@@ -50,7 +50,6 @@ export class ConnectionLimit<M extends LimitedConnection> {
   #size = 0;
   #total: number;
 
-  /** @param limits See {@linkcode ConnectionLimits}. */
   constructor(limits: ConnectionLimits) {
     this.#limits = limits;
     this.#total = limits.total;

@@ -58,7 +58,6 @@ export class ListeningHttpServer implements HttpServer {
   /** Time of the last shortage in milliseconds; `null` when it is over. */
   #shortage: number | null = null;
 
-  /** @param parts See {@linkcode HttpServerParts}. */
   constructor(parts: HttpServerParts) {
     this.#parts = parts;
     this.address = parts.listener.address;

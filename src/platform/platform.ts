@@ -487,8 +487,6 @@ export interface FileSystem {
   /**
    * Writes a small file atomically: a reader, or a crash, sees the old or the new content. Settles when the new content
    * is on the device.
-   *
-   * @param options See {@linkcode WriteFileOptions}.
    */
   writeFile(path: string, bytes: Bytes, options?: WriteFileOptions): Promise<void>;
   /** Writes a small file that every user of the machine may read. A crash may leave a part of it, or nothing. */

@@ -92,7 +92,6 @@ export class PeerSources implements PeerFinder {
   /** `true` once a magnet link's torrent turned out to be private. */
   #isPrivate = false;
 
-  /** @param options See {@linkcode PeerSourcesOptions}. */
   constructor(options: PeerSourcesOptions) {
     this.#options = options;
     const { platform, infoHash, peerId, port, bind, encryption, udp, trackers } = options;

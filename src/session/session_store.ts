@@ -129,7 +129,6 @@ export class SessionStore {
   #imported: Promise<void> = Promise.resolve();
   #swept: Promise<void> = Promise.resolve();
 
-  /** @param options See {@linkcode SessionStoreOptions}. */
   constructor(options: SessionStoreOptions) {
     this.#options = options;
     this.#platform = options.platform;

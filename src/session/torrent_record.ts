@@ -73,11 +73,7 @@ export interface Origin {
   isRemoving(): boolean;
 }
 
-/**
- * Makes the view of a torrent that the store reads.
- *
- * @param origin See {@linkcode Origin}.
- */
+/** Makes the view of a torrent that the store reads. */
 export function keptTorrent(torrent: Recordable, { source, add, oneOff, isRemoving }: Origin): KeptTorrent {
   const magnet = isMagnet(source) ? formatMagnet(source) : null;
   return {

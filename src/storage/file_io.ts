@@ -40,10 +40,7 @@ interface ReadFileOptions extends FilePosition {
  * @param part See {@linkcode ReadFileOptions}.
  * @throws {ShoalError} If the file can't be read or ends too early.
  */
-async function readFile(
-  files: FileAccess,
-  part: ReadFileOptions,
-): Promise<void> {
+async function readFile(files: FileAccess, part: ReadFileOptions): Promise<void> {
   const { file, position, into } = part;
   const handle = files.open.tryAcquire(file) ?? await files.open.acquire(file);
   try {
@@ -102,10 +99,7 @@ export interface CopyBytesOptions {
  * @param part See {@linkcode CopyBytesOptions}.
  * @throws {ShoalError} If the source can't be read, or the target can't be written.
  */
-export async function copyBytes(
-  files: FileAccess,
-  part: CopyBytesOptions,
-): Promise<void> {
+export async function copyBytes(files: FileAccess, part: CopyBytesOptions): Promise<void> {
   const { from, to, length } = part;
   const buffer = new Uint8Array(Math.min(length, COPY_BYTES));
   for (let at = 0; at < length; at += buffer.length) {
@@ -137,10 +131,7 @@ export interface ComparedPaths {
  * places, and zeros or nothing elsewhere, as an unfinished download has. Else `different`.
  * @throws {ShoalError} If a file can't be read.
  */
-export async function compareFiles(
-  paths: ComparedPaths,
-  fs: FileSystem,
-): Promise<"same" | "part" | "different"> {
+export async function compareFiles(paths: ComparedPaths, fs: FileSystem): Promise<"same" | "part" | "different"> {
   const right = await fs.open(paths.right, "read");
   return await closingAfter(right, async () => {
     const other = await fs.open(paths.other, "read");

@@ -54,10 +54,7 @@ const PARALLEL = 8;
  * @param options See {@linkcode StartOptions}.
  * @throws {ShoalError} If something else is in the place of a wanted file, or a file can't be used.
  */
-export async function findPieces(
-  map: FileMap,
-  options: StartOptions,
-): Promise<FoundPieces> {
+export async function findPieces(map: FileMap, options: StartOptions): Promise<FoundPieces> {
   const { disk, mode, state, readOnly } = options;
   if (!readOnly) divertAbsent(map, disk);
   const found = disk.records();

@@ -147,9 +147,7 @@ export class FolderLocks {
    * @returns The claim; or the path of the lock behind the existing claim; or `null` if the torrent is taken and that
    * lock is unknown.
    */
-  async #try(
-    parts: ClaimAttempt,
-  ): Promise<Claim | string | null> {
+  async #try(parts: ClaimAttempt): Promise<Claim | string | null> {
     const { root, path, isGateOurs } = parts;
     if (!isGateOurs || this.#claimed.has(path)) return null;
     const there = await this.#fs.stat(path);

@@ -59,10 +59,7 @@ export async function makeEmptyFile(
  * @param options See {@linkcode MakeOptions}.
  * @throws {ShoalError} If something else is in the place of a link, or a link can't be created.
  */
-export async function makeLinks(
-  files: readonly StorageFile[],
-  options: MakeOptions,
-): Promise<void> {
+export async function makeLinks(files: readonly StorageFile[], options: MakeOptions): Promise<void> {
   let todo = files.filter((file) => file.symlink !== null);
   // A link may lead to another link, which must exist first.
   for (let before = -1; todo.length > 0 && todo.length !== before;) {

@@ -167,10 +167,7 @@ export interface EndOfMove {
  * @param host See {@linkcode EndMoveHost}.
  * @throws {ShoalError} If the files can't be brought together.
  */
-export async function endMove(
-  state: ResumeState,
-  host: EndMoveHost,
-): Promise<EndOfMove> {
+export async function endMove(state: ResumeState, host: EndMoveHost): Promise<EndOfMove> {
   const { options, keeper, files: { map } } = host;
   const { platform: { files: fs }, infoHash } = options;
   const { folder: root, otherFolder: other = root } = state;

@@ -44,11 +44,7 @@ export interface PlanStartOptions {
  * @param options See {@linkcode PlanStartOptions}.
  * @returns What to do with each piece.
  */
-export function planStart(
-  map: FileMap,
-  found: readonly FileRecord[],
-  options: PlanStartOptions,
-): StartPlan {
+export function planStart(map: FileMap, found: readonly FileRecord[], options: PlanStartOptions): StartPlan {
   const { pieceCount, files } = map.layout;
   const { mode } = options;
   const state = mode === "resume" ? options.state : null;

@@ -75,10 +75,7 @@ export interface PieceMapOptions {
 }
 
 /** Summarises the pieces of a torrent. Takes one pass over them. */
-export function pieceMapOf(
-  torrent: PieceMapSource,
-  options: PieceMapOptions,
-): PieceMap {
+export function pieceMapOf(torrent: PieceMapSource, options: PieceMapOptions): PieceMap {
   const { pieces: { wanted, started: { have, active, picker } }, cells } = options;
   let everywhere = torrent.webSeeds.length; // the picker doesn't count peers that have everything
   for (const peer of torrent.peers()) if (peer.isSeed) everywhere++;

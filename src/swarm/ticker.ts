@@ -54,7 +54,6 @@ export class Ticker {
     },
   };
 
-  /** @param platform Clock and timers. */
   constructor(platform: Pick<Platform, "now" | "after">) {
     this.#platform = platform;
   }

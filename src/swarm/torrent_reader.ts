@@ -84,10 +84,7 @@ class FileReader implements TorrentReader {
   #closed = false;
 
   /** @param source Source of the bytes. */
-  constructor(
-    source: ReadSource,
-    parts: FileReaderOptions,
-  ) {
+  constructor(source: ReadSource, parts: FileReaderOptions) {
     this.#source = source;
     this.#meta = parts.meta;
     this.file = parts.file;

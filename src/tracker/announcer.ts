@@ -141,7 +141,6 @@ export class Announcer {
   #timer: Timer | null = null;
   #stopping: Promise<void> | null = null;
 
-  /** @param options See {@linkcode AnnouncerOptions}. */
   constructor(options: AnnouncerOptions) {
     const { platform, infoHash, peerId, bind, encryption } = options;
     this.#options = options;

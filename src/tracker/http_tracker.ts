@@ -46,10 +46,6 @@ export class HttpTracker implements Tracker {
   readonly #self: Announcing;
   #trackerId: Uint8Array | null = null;
 
-  /**
-   * @param url Announce URL.
-   * @param options See {@linkcode HttpTrackerOptions}.
-   */
   constructor(url: string, options: HttpTrackerOptions) {
     this.url = url;
     this.#http = options.http;

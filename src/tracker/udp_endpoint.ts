@@ -75,7 +75,6 @@ export class UdpEndpoint {
   /** The unanswered connect request. */
   #connecting: { readonly transactionId: number; sentAt: number } | null = null;
 
-  /** @param options See {@linkcode UdpEndpointOptions}. */
   constructor(options: UdpEndpointOptions) {
     this.#options = options;
   }

@@ -61,10 +61,6 @@ export class UdpTracker implements Tracker {
     return { family, turn: 0, told: null, knowsUs: false, silent: false };
   });
 
-  /**
-   * @param url Announce URL.
-   * @param options See {@linkcode UdpTrackerOptions}.
-   */
   constructor(url: string, options: UdpTrackerOptions) {
     this.url = url;
     this.#place = options.place;

@@ -73,7 +73,6 @@ export class UdpTrackers {
   readonly #resolved = new LruMap<string, ResolvedHost>(MAX_RESOLVED_TRACKERS);
   #closed = false;
 
-  /** @param options See {@linkcode UdpTrackersOptions}. */
   constructor({ platform, socket }: UdpTrackersOptions) {
     this.platform = platform;
     this.#socket = socket;

@@ -25,7 +25,6 @@ export class Trust {
   readonly #proxies: IpRanges | null;
   readonly #clients: IpRanges | null;
 
-  /** @param options See {@linkcode TrustOptions}. */
   constructor({ proxies, clients }: TrustOptions = {}) {
     this.#proxies = proxies ?? null;
     this.#clients = clients ?? null;

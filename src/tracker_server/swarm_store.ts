@@ -92,7 +92,6 @@ export class SwarmStore {
   readonly #swarms = new Map<string, PeerPool>();
   readonly #pools = new Pools();
 
-  /** @param options See {@linkcode SwarmStoreOptions}. */
   constructor(options: SwarmStoreOptions) {
     this.#options = options;
     this.#allowed = options.allow ? new Set(options.allow.map((hash) => hash.hex)) : null;

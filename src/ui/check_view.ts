@@ -154,7 +154,6 @@ export class LiveCheckView extends Ticking {
   #redrawAll = false;
   #forget = () => {};
 
-  /** @param options See {@linkcode CheckViewOptions}. */
   constructor(options: CheckViewOptions) {
     super(options, FRAME_MS);
     this.#style = styleFor((name) => options.terminal.env(name));
@@ -196,7 +195,6 @@ export class LiveCheckView extends Ticking {
 
 /** A {@linkcode CheckView} for output that is not a terminal. */
 export class PlainCheckView extends Ticking {
-  /** @param options See {@linkcode CheckViewOptions}. */
   constructor(options: CheckViewOptions) {
     super(options, LINE_MS);
   }

@@ -22,7 +22,6 @@ export class JsonView implements View {
   #timer: Timer | null = null;
   #open = false;
 
-  /** @param options See {@linkcode ViewOptions}. */
   constructor(options: ViewOptions) {
     this.#options = options;
   }

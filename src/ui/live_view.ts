@@ -53,7 +53,6 @@ export class LiveView implements View {
   /** Time of the last tick, in milliseconds. */
   #lastTick = 0;
 
-  /** @param options See {@linkcode ViewOptions}. */
   constructor(options: ViewOptions) {
     this.#options = options;
     this.#summary = new Summary(options.snapshots);

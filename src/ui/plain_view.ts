@@ -30,7 +30,6 @@ export class PlainView implements View {
   #timer: Timer | null = null;
   #open = false;
 
-  /** @param options See {@linkcode ViewOptions}. */
   constructor(options: ViewOptions) {
     this.#options = options;
     this.#summary = new Summary(options.snapshots);

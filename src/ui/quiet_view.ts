@@ -12,7 +12,6 @@ export class QuietView implements View {
   readonly #options: ViewOptions;
   readonly #log: LogLines;
 
-  /** @param options See {@linkcode ViewOptions}. */
   constructor(options: ViewOptions) {
     this.#options = options;
     this.#log = new LogLines(options.verbosity);

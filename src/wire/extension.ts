@@ -58,10 +58,7 @@ export interface ExtensionHandshakeOptions {
  * @param options See {@linkcode ExtensionHandshakeOptions}.
  * @returns The payload of an extended message with id {@linkcode EXTENSION_HANDSHAKE}.
  */
-export function encodeExtensionHandshake(
-  handshake: ExtensionHandshake,
-  options: ExtensionHandshakeOptions,
-): Bytes {
+export function encodeExtensionHandshake(handshake: ExtensionHandshake, options: ExtensionHandshakeOptions): Bytes {
   const dict: Record<string, Encodable> = { m: { ...handshake.ids } };
   if (handshake.version !== undefined) dict.v = utf8(handshake.version);
   if (handshake.requestQueue !== undefined) dict.reqq = handshake.requestQueue;

@@ -59,7 +59,6 @@ export class InputMaker {
   readonly #draft = new Draft();
   #base = { number: -1, input: new Uint8Array(0) as Bytes };
 
-  /** @param seed Any integer. */
   constructor(target: Target, seed: number) {
     this.#target = target;
     this.#seed = seed;

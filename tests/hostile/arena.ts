@@ -198,11 +198,7 @@ export class Arena implements AsyncDisposable {
    * @param sortie The attack, or `null` for none.
    * @param options See {@linkcode ArenaRunOptions}.
    */
-  async run(
-    victim: Victim,
-    sortie: Sortie | null,
-    options: ArenaRunOptions,
-  ): Promise<Outcome> {
+  async run(victim: Victim, sortie: Sortie | null, options: ArenaRunOptions): Promise<Outcome> {
     const [victimPort, otherPort] = [freePort(), freePort()];
     using relay = new Relay(victim === "leecher" ? otherPort : victimPort, options.line);
     const attack = async () =>

@@ -47,9 +47,7 @@ export class Pace {
   readonly #bytesPerMs: number;
   #free = 0;
 
-  /**
-   * @param bytesPerSecond Rate of all connections together.
-   */
+  /** @param bytesPerSecond Rate of all connections together. */
   constructor(bytesPerSecond: number) {
     this.#bytesPerMs = bytesPerSecond / 1000;
   }
@@ -96,7 +94,6 @@ export class Stage {
   readonly #pace: Pace;
   readonly #victim: Place;
 
-  /** @param options See {@linkcode AttackStageOptions}. */
   constructor(options: AttackStageOptions) {
     this.torrent = options.torrent;
     this.#data = options.data;

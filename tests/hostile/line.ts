@@ -26,9 +26,6 @@ export class Line {
   #wake: (() => void) | null = null;
   #rest: Uint8Array | null = null;
 
-  /**
-   * @param socket A connected socket.
-   */
   constructor(socket: Socket) {
     this.#socket = socket;
     this.from = socket.localAddress ?? "";

@@ -159,10 +159,7 @@ export async function census(scenario: Scenario): Promise<readonly Call[]> {
  * @throws {AssertionError} If a file under its final name is wrong at any time, the reported error isn't the injected
  * one, a file is left open, or the restart doesn't complete.
  */
-export async function tryFault(
-  scenario: Scenario,
-  plan: Plan,
-): Promise<Row> {
+export async function tryFault(scenario: Scenario, plan: Plan): Promise<Row> {
   const { clock, files } = await begin(scenario);
   const watch = new Watch(TORRENT, files, { except: scenario.hasStrays ?? false });
   const faulty = new FaultFiles(files, { plan, after: () => watch.look() });

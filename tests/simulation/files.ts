@@ -163,7 +163,6 @@ export class SimFiles implements FileSystem {
   readonly #locks = new Set<string>();
   #lastId = 0;
 
-  /** @param options See {@linkcode SimFilesOptions}. */
   constructor(options: SimFilesOptions) {
     this.#options = options;
     this.room = options.profile.room;

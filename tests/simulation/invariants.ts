@@ -73,7 +73,6 @@ export class Invariants {
   /** By host: number of pieces at the last check. */
   readonly #counted = new Map<SimHost, number>();
 
-  /** @param world World to check. */
   constructor(world: World) {
     this.#world = world;
   }

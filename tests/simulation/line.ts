@@ -64,10 +64,6 @@ export class Line {
   #pumping = false;
   #asleepUntil = 0;
 
-  /**
-   * @param clock Virtual clock.
-   * @param options See {@linkcode LineOptions}.
-   */
   constructor(clock: VirtualClock, options: LineOptions) {
     this.#clock = clock;
     this.#random = options.random;

@@ -42,7 +42,6 @@ export class Truth {
   readonly #byStart = new Map<number, number>();
   readonly #small = new Map<string, Bytes>();
 
-  /** @param options See {@linkcode TruthOptions}. */
   constructor(options: TruthOptions) {
     const { pieceLength, sizes } = options;
     const total = sizes.reduce((sum, size) => sum + size, 0);

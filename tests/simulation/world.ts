@@ -82,7 +82,6 @@ export class World {
   #failure: unknown = null;
   #nextCheck = 0;
 
-  /** @param options See {@linkcode WorldOptions}. */
   constructor(options: WorldOptions) {
     this.seed = options.seed;
     this.random = seededRandom(options.seed);

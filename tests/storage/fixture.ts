@@ -126,11 +126,7 @@ export function statePath(torrent: Torrent, folder = "/dl"): string {
 export const QUIET = { onProgress(): void {} };
 
 /** Writes the pieces that `have` lacks, in the order of `pieces`. */
-export async function writeMissing(
-  torrent: Torrent,
-  storage: Storage,
-  have: Bitfield,
-): Promise<void> {
+export async function writeMissing(torrent: Torrent, storage: Storage, have: Bitfield): Promise<void> {
   const work: Promise<void>[] = [];
   for (let piece = 0; piece < torrent.layout.pieceCount; piece++) {
     if (!have.has(piece)) work.push(storage.writePiece(piece, torrent.piece(piece)));

@@ -76,7 +76,6 @@ export class MemoryTree {
   /** Every change of names, in order. */
   readonly #changes: ((nodes: Map<string, Node>) => void)[] = [];
 
-  /** @param nodes Initial contents. */
   constructor(nodes: Iterable<readonly [string, Node]> = [["/", { kind: "folder" }]]) {
     this.nodes = this.#nodes = new Map(nodes);
     this.#before = new Map(this.#nodes);

@@ -11,9 +11,7 @@ import type { PeerHost } from "../../src/peer/peer.ts";
  *
  * @param host Members of the swarm that replace the default ones.
  */
-export function idleHost(
-  host: Pick<PeerHost, "pieceCount" | "pieceSize" | "now"> & Partial<PeerHost>,
-): PeerHost {
+export function idleHost(host: Pick<PeerHost, "pieceCount" | "pieceSize" | "now"> & Partial<PeerHost>): PeerHost {
   return {
     extensions: [],
     metadataSize: 0,

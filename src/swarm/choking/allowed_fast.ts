@@ -70,10 +70,7 @@ export interface GrantAllowedFastOptions {
  *
  * @param peer A peer that has been told which pieces we have.
  */
-export async function grantAllowedFast(
-  peer: Peer,
-  options: GrantAllowedFastOptions,
-): Promise<void> {
+export async function grantAllowedFast(peer: Peer, options: GrantAllowedFastOptions): Promise<void> {
   const { have, infoHash, platform } = options;
   if (!peer.fast || have.isEmpty || have.isFull) return;
   const indices = await allowedFastSet(peer.address.host, infoHash, {

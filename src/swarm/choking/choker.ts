@@ -63,10 +63,7 @@ export class Choker<P extends ChokerPeer> {
    * @param peers Every connected peer.
    * @returns The peers to unchoke. All other peers should be choked.
    */
-  round(
-    peers: readonly P[],
-    options: RoundOptions<P>,
-  ): Set<P> {
+  round(peers: readonly P[], options: RoundOptions<P>): Set<P> {
     const { now, seeding, slots = UPLOAD_SLOTS } = options;
     const waiting = peers.filter((peer) => peer.interested);
     const ranked = seeding ? byTurn(waiting, now) : byWorth(waiting, options.worth);

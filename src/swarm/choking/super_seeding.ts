@@ -108,10 +108,7 @@ export class SuperSeeding<P extends SeededPeer> {
   #over = false;
 
   /** @param torrent Size of the torrent. */
-  constructor(
-    torrent: SeededTorrent,
-    options: SuperSeedingOptions,
-  ) {
+  constructor(torrent: SeededTorrent, options: SuperSeedingOptions) {
     this.#pieceCount = torrent.pieceCount;
     this.#pieceLength = torrent.pieceLength;
     this.#have = options.have;

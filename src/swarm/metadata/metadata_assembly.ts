@@ -91,10 +91,7 @@ export class MetadataAssembly implements MetadataHolder {
   #parkedAt: number | null = null;
 
   /** @param size Bytes of the dictionary. */
-  constructor(
-    size: number,
-    options: MetadataAssemblyOptions,
-  ) {
+  constructor(size: number, options: MetadataAssemblyOptions) {
     this.size = size;
     this.count = Math.ceil(size / METADATA_PART);
     this.owner = options.owner;

@@ -237,11 +237,7 @@ export class MetadataScheduler<P extends MetadataPeer> {
    * @param peer The sender.
    * @param part Part number, from 0.
    */
-  received(
-    peer: P,
-    part: number,
-    options: ReceivedPartOptions,
-  ): MetadataProgress<P> {
+  received(peer: P, part: number, options: ReceivedPartOptions): MetadataProgress<P> {
     const { data, totalSize, now } = options;
     const helper = this.#helpers.get(peer);
     if (!helper) return { kind: "unwanted" };

@@ -124,7 +124,6 @@ export class ConnectionManager {
   /** Our IPv4 and IPv6 address at the last scan, which determine the priorities. */
   #own: readonly (PeerAddress | null)[] = [null, null];
 
-  /** @param options See {@linkcode ConnectionManagerOptions}. */
   constructor(options: ConnectionManagerOptions) {
     this.quota = options.quota ?? null;
     this.#maxPeers = options.maxPeers;

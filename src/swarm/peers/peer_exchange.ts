@@ -39,7 +39,6 @@ export class PeerExchange implements Extension<Peer> {
   readonly #host: ExchangeHost;
   readonly #talks = new WeakMap<Peer, Talk>();
 
-  /** @param host The torrent. */
   constructor(host: ExchangeHost) {
     this.#host = host;
   }

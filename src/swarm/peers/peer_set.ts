@@ -144,7 +144,6 @@ export class PeerSet implements ConnectionBorrower {
   /** Why no peers are admitted; `null` if they are. */
   #shut: string | null = null;
 
-  /** @param options See {@linkcode PeerSetOptions}. */
   constructor(options: PeerSetOptions) {
     this.#platform = options.platform;
     this.#transport = options.transport;

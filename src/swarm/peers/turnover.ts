@@ -54,10 +54,7 @@ export function hasNoInterest(peer: Pick<Peer, "interested" | "amInterested">): 
  * @param options See {@linkcode TurnoverOptions}.
  * @returns The peer, or `null` if all are useful.
  */
-export function pickForTurnover<P extends TurnoverPeer>(
-  peers: Iterable<P>,
-  options: TurnoverOptions<P>,
-): P | null {
+export function pickForTurnover<P extends TurnoverPeer>(peers: Iterable<P>, options: TurnoverOptions<P>): P | null {
   const { now, crowded, due, rank } = options;
   const all = [...peers].sort((a, b) => a.lastPayload - b.lastPayload);
   const patience = ({ incoming }: P) =>
@@ -80,10 +77,7 @@ export function pickForTurnover<P extends TurnoverPeer>(
  * @param options See {@linkcode LeastUsefulOptions}.
  * @returns The peer, or `null` if all have to stay.
  */
-export function leastUseful<P extends TurnoverPeer>(
-  peers: Iterable<P>,
-  options: LeastUsefulOptions<P>,
-): P | null {
+export function leastUseful<P extends TurnoverPeer>(peers: Iterable<P>, options: LeastUsefulOptions<P>): P | null {
   const all = [...peers].filter(({ lastPayload }) => options.now - lastPayload >= options.quiet)
     .sort((a, b) => a.lastPayload - b.lastPayload);
   return lowest(all.filter(hasNoInterest), options.rank) ?? all[0] ?? null;

@@ -200,11 +200,7 @@ export interface CancelElsewhereOptions {
  * @param piece The block's piece.
  * @param block Block number in the piece.
  */
-export function cancelElsewhere(
-  piece: PartialPiece,
-  block: number,
-  options: CancelElsewhereOptions,
-): void {
+export function cancelElsewhere(piece: PartialPiece, block: number, options: CancelElsewhereOptions): void {
   const begin = block * BLOCK_SIZE;
   const length = piece.blockLength(block);
   for (const peer of options.peers) {

@@ -48,10 +48,7 @@ export class LargePiecesOnDisk {
   /** The last read in the queue. Only one piece is read back at a time, which bounds the memory for it. */
   #reading: Promise<void> = Promise.resolve();
 
-  constructor(
-    host: PartsHost,
-    options: PartsOnDiskOptions,
-  ) {
+  constructor(host: PartsHost, options: PartsOnDiskOptions) {
     this.#host = host;
     this.#pool = options.pool;
     this.#failed = options.failed;

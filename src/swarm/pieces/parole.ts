@@ -319,10 +319,7 @@ export interface WouldAnySendOptions extends ConnectedPeers {
 }
 
 /** Returns `true` if a peer of a kind that hasn't gone quiet would send a piece. */
-export function wouldAnySend(
-  index: number,
-  options: WouldAnySendOptions,
-): boolean {
+export function wouldAnySend(index: number, options: WouldAnySendOptions): boolean {
   const { now, isOfKind } = options;
   for (const peer of options.peers) {
     if (!isOfKind(peer) || peer.closed || peer.snubbed || !peer.pieces.has(index) || !peer.wouldSend(index)) continue;

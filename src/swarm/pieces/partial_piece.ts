@@ -235,10 +235,7 @@ export class PartialPiece {
    *
    * @param block Number of a block that hasn't been received.
    */
-  receive(
-    block: number,
-    options: ReceiveBlockOptions,
-  ): void {
+  receive(block: number, options: ReceiveBlockOptions): void {
     if (this.#asked[block] === 0) {
       this.#free--;
       this.parts?.began(block);

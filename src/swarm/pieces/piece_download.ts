@@ -78,10 +78,6 @@ export class PieceDownload {
   /** Peers that had every piece and have lost some (BEP 54). */
   readonly #reneged = new WeakSet<Peer>();
 
-  /**
-   * @param host The torrent.
-   * @param options See {@linkcode PieceDownloadOptions}.
-   */
   constructor(host: PieceDownloadHost, options: PieceDownloadOptions) {
     this.#host = host;
     this.#platform = options.platform;

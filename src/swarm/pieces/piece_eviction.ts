@@ -78,10 +78,7 @@ export interface LeastDeservingOptions {
  *
  * @param active Pieces that have been started.
  */
-export function leastDeserving(
-  active: Iterable<PartialPiece>,
-  options: LeastDeservingOptions,
-): PartialPiece | null {
+export function leastDeserving(active: Iterable<PartialPiece>, options: LeastDeservingOptions): PartialPiece | null {
   const pieces = [...active].filter((piece) => piece.inMemory);
   const slow = slowPieces(pieces, options.now);
   const peers = [...options.peers].filter((peer) => !peer.closed && !peer.snubbed);

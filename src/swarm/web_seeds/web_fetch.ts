@@ -162,10 +162,7 @@ export class WebFetch {
    * @returns The answer, which the caller cancels.
    * @throws {HttpError} If there is no answer.
    */
-  async open(
-    part: WebPart,
-    options: WebRequestOptions,
-  ): Promise<HttpStream> {
+  async open(part: WebPart, options: WebRequestOptions): Promise<HttpStream> {
     const { platform, bind } = this.#host;
     this.#reading = false;
     const last = part.first + part.length - 1;

@@ -32,7 +32,6 @@ export class WebFiles {
   /** Whether the torrent has a list of files. */
   readonly isFolder: boolean;
 
-  /** @param meta The torrent. */
   constructor(meta: Metainfo) {
     this.map = new FileMap(meta);
     this.paths = originalPaths(meta);

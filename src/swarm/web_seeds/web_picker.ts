@@ -70,11 +70,7 @@ export class WebPicker implements WebRunHost {
   readonly #options: WebPickerOptions;
   readonly #runs = new Map<WebRun, WebSource>();
 
-  /** @param download The download. */
-  constructor(
-    download: PieceDownload,
-    options: WebPickerOptions,
-  ) {
+  constructor(download: PieceDownload, options: WebPickerOptions) {
     this.#download = download;
     this.started = download.started;
     this.pieceLength = options.pieceLength;

@@ -56,10 +56,7 @@ export class WebRun {
   #block: Bytes | null = null;
   #over = false;
 
-  constructor(
-    host: WebRunHost,
-    options: WebRunOptions,
-  ) {
+  constructor(host: WebRunHost, options: WebRunOptions) {
     this.#host = host;
     this.source = options.source;
     this.#at = options.begin;

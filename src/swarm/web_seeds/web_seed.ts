@@ -84,10 +84,6 @@ export class WebSeed {
   #over: string | null = null;
   #paused = false;
 
-  /**
-   * @param host The torrent.
-   * @param options See {@linkcode WebSeedOptions}.
-   */
   constructor(host: WebSeedHost, options: WebSeedOptions) {
     this.#host = host;
     this.url = options.url;

@@ -83,11 +83,7 @@ interface Member {
   readonly address: PeerAddress;
 }
 
-/**
- * Runs a simulation.
- *
- * @param options See {@linkcode DhtSimulationOptions}.
- */
+/** Runs a simulation. */
 export async function simulateDht(options: DhtSimulationOptions): Promise<DhtSimulationResult> {
   const clock = new VirtualClock({ seed: options.seed });
   const network = new DatagramNetwork(clock);

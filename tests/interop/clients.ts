@@ -146,6 +146,13 @@ function startTransmission(options: ClientOptions): Promise<RunningClient> {
   });
 }
 
+/** Encryption settings of rtorrent. */
+const RTORRENT_ENCRYPTION = {
+  off: "none",
+  prefer: "allow_incoming,try_outgoing,enable_retry",
+  require: "allow_incoming,require,require_RC4",
+} as const;
+
 function startRtorrent(options: ClientOptions): Promise<RunningClient> {
   return withMarker("rtorrent", options, async (script) => {
     const settings = [
@@ -156,6 +163,9 @@ function startRtorrent(options: ClientOptions): Promise<RunningClient> {
       "network.send_buffer.size.set = 4M",
       `throttle.global_up.max_rate.set_kb = ${Math.round((options.uploadLimit ?? 0) / 1024)}`,
       "throttle.max_uploads.set = 50",
+      ...(options.encryption === undefined
+        ? []
+        : [`protocol.encryption.set = ${RTORRENT_ENCRYPTION[options.encryption]}`]),
       "dht.mode.set = off",
       "protocol.pex.set = no",
       // rtorrent hashes every piece as it arrives, and would hash it again on completion.
@@ -295,11 +305,11 @@ export function shoalCommand(): string[] {
 /** Node program that runs WebTorrent. In Node, WebTorrent reaches peers over TCP, and trackers over HTTP and UDP. */
 const WEBTORRENT_SCRIPT = `
 import process from "node:process";
-const [library, port, torrent, path] = process.argv.slice(1);
+const [library, port, torrent, path, encryption] = process.argv.slice(1);
 const { default: WebTorrent } = await import(library);
 // With encryption on, WebTorrent dials peers with encrypted handshakes only.
-const off = { dht: false, lsd: false, utp: false, utPex: false, natUpnp: false, natPmp: false, secure: false };
-const client = new WebTorrent({ ...off, torrentPort: Number(port) });
+const off = { dht: false, lsd: false, utp: false, utPex: false, natUpnp: false, natPmp: false };
+const client = new WebTorrent({ ...off, secure: encryption === "on", torrentPort: Number(port) });
 const fail = (error) => { console.error(error); process.exit(1); };
 client.on("error", fail);
 client.add(torrent, { path }, (one) => {
@@ -317,7 +327,8 @@ function startWebtorrent(options: ClientOptions): RunningClient {
   const { mode, torrent, folder, host, scratch } = options;
   if (options.uploadLimit !== undefined) throw new Error("webtorrent is given no upload limit here");
   const library = `${WEBTORRENT}/node_modules/webtorrent/index.js`;
-  const argv = ["node", "--input-type=module", "-e", WEBTORRENT_SCRIPT, library, `${PORT}`, torrent, folder];
+  const secure = (options.encryption ?? "off") === "off" ? "off" : "on";
+  const argv = ["node", "--input-type=module", "-e", WEBTORRENT_SCRIPT, library, `${PORT}`, torrent, folder, secure];
   const job = new Job(host.command(argv), { name: `webtorrent ${mode}`, cwd: scratch });
   const completed = async (seconds: number) => {
     await job.line((line) => line === "COMPLETE", { seconds, what: "it was complete" });

@@ -50,6 +50,35 @@ const CASES: readonly Case[] = [
     leeches: "prefer",
     plain: ["block of aria2", "handshake of aria2", "handshake of shoal"],
   },
+  ...(["rtorrent", "webtorrent"] as const).flatMap((other): Case[] => [
+    { seeder: other, seeds: "prefer", leecher: "shoal", leeches: "require", plain: [] },
+    { seeder: "shoal", seeds: "require", leecher: other, leeches: "prefer", plain: [] },
+  ]),
+  // rtorrent selects RC4 if it is offered both, so Shoal offers plain payload first.
+  {
+    seeder: "rtorrent",
+    seeds: "prefer",
+    leecher: "shoal",
+    leeches: "prefer",
+    plain: ["block of rtorrent", "handshake of rtorrent", "handshake of shoal"],
+  },
+  {
+    seeder: "webtorrent",
+    seeds: "prefer",
+    leecher: "shoal",
+    leeches: "prefer",
+    plain: ["block of webtorrent", "handshake of shoal", "handshake of webtorrent"],
+  },
+  { seeder: "rtorrent", seeds: "require", leecher: "shoal", leeches: "prefer", plain: [] },
+  { seeder: "shoal", seeds: "prefer", leecher: "rtorrent", leeches: "require", plain: [] },
+  { seeder: "rtorrent", seeds: "require", leecher: "shoal", leeches: "require", plain: [] },
+  {
+    seeder: "rtorrent",
+    seeds: "off",
+    leecher: "shoal",
+    leeches: "prefer",
+    plain: ["block of rtorrent", "handshake of rtorrent", "handshake of shoal"],
+  },
   // If one end has encryption off, everything is plain.
   {
     seeder: "libtorrent",
@@ -76,7 +105,8 @@ const CASES: readonly Case[] = [
 
 for (const { seeder, seeds, leecher, leeches, plain } of CASES) {
   const title = `${seeder} (${seeds}) seeds to ${leecher} (${leeches}); plain: ${plain.join(", ") || "nothing"}`;
-  testWith(title, NEEDS, () =>
+  const needs = [seeder, leecher].flatMap((name) => name === "rtorrent" || name === "webtorrent" ? [name] : []);
+  testWith(title, [...NEEDS, ...needs], () =>
     Lab.run("file", async (lab) => {
       const capture = await lab.capture(["handshake", "block"]);
       const seed = await lab.seed(seeder, { encryption: seeds });

@@ -326,7 +326,7 @@ async function plainPeer(far: MemoryConnection): Promise<void> {
   await writeAll(far, HELLO.slice());
 }
 
-Deno.test("StreamEncryption: who can do without pays for the handshake only, who requires it encrypts everything", async () => {
+Deno.test("StreamEncryption: the payload is encrypted only if one end requires it", async () => {
   const cases: [EncryptionMode, EncryptionMode, string][] = [
     ["prefer", "prefer", "handshake"],
     ["prefer", "require", "rc4"],
@@ -337,13 +337,16 @@ Deno.test("StreamEncryption: who can do without pays for the handshake only, who
   for (const [dialler, dialled, expected] of cases) {
     const { dial, accepted } = world(dialler, dialled);
     const near = await dial();
-    const far = await accepted[0]!.stream;
+    // An end that requires RC4 rejects the first connection, which offers plain payload only.
+    assertEquals(accepted.length, dialler === "prefer" && dialled === "require" ? 2 : 1);
+    const { stream, far: wireEnd } = accepted.at(-1)!;
+    const far = await stream;
     assertEquals([near.encryption ?? "none", far.encryption], [expected, expected], `${dialler} to ${dialled}`);
     assertEquals(await readAll(far, HELLO.length), HELLO);
     await writeAll(near, utf8("ping"));
     await writeAll(far, utf8("pong"));
     assertEquals([await readAll(near, 4), await readAll(far, 4)], [utf8("pong"), utf8("ping")]);
-    const wire = String.fromCharCode(...accepted[0]!.far.came);
+    const wire = String.fromCharCode(...wireEnd.came);
     assertEquals(wire.includes("BitTorrent protocol"), expected !== "rc4");
     assertEquals(wire.includes("ping"), expected !== "rc4");
     if (expected !== "none") assert(far.infoHash?.equals(INFO_HASH));
@@ -410,12 +413,40 @@ Deno.test("StreamEncryption: who is required to encrypt and says nothing is told
   assertEquals(accepted.length, 1);
 });
 
-Deno.test("StreamEncryption: nobody is dialled again who understood, or when somebody gave up", async () => {
+Deno.test("StreamEncryption: a peer that requires RC4 is dialled with RC4 at once the next time, until that fails", async () => {
+  const { dial, accepted, theirs } = world("prefer", "require");
+  await dial();
+  assertEquals(accepted.length, 2);
+  assertEquals((await dial()).encryption, "rc4");
+  assertEquals(accepted.length, 3);
+  theirs.remove(INFO_HASH);
+  await assertRejects(dial, MseError, "closed the connection during the encrypted handshake");
+  assertEquals(accepted.length, 4);
+  theirs.add(INFO_HASH);
+  await dial();
+  assertEquals(accepted.length, 6, "it was forgotten");
+});
+
+Deno.test("StreamEncryption: a peer that supports encryption is never dialled without it", async () => {
   const unknown = world("prefer", "prefer");
   unknown.theirs.remove(INFO_HASH);
   await assertRejects(unknown.dial, MseError, "closed the connection during the encrypted handshake");
-  await assertRejects(() => unknown.accepted[0]!.stream, MseError, "it asks for a torrent that is not here");
-  assertEquals(unknown.accepted.length, 1);
+  for (const { stream } of unknown.accepted) {
+    await assertRejects(() => stream, MseError, "it asks for a torrent that is not here");
+  }
+  assertEquals(unknown.accepted.length, 2, "plain payload is offered first, then both");
+});
+
+Deno.test("StreamEncryption: a peer that answers with nonsense is not dialled again", async () => {
+  const { dial, accepted } = world("prefer", async (far) => {
+    await readAll(far, 96);
+    await writeAll(far, new Uint8Array(2000).fill(7));
+  });
+  await assertRejects(dial, MseError, "its encrypted handshake is invalid");
+  assertEquals(accepted.length, 1);
+});
+
+Deno.test("StreamEncryption: a dial that was aborted is not repeated", async () => {
   const silent = world("prefer", () => new Promise(() => {}));
   const dialled = silent.dial();
   await settle();

@@ -72,12 +72,18 @@ export function askAgain(peer: Peer, options: AskAgainOptions): void {
       piece.owner !== null || peer.onParole || (piece.provenOnly && !peer.proven) || !peer.pieces.has(piece.index) ||
       !peer.wouldSend(piece.index)
     ) continue;
+    let isFirst = true;
     for (let block = 0; block < piece.blockCount; block++) {
       const asked = piece.asked(block);
       if (piece.has(block) || asked === 0) continue;
       const begin = block * BLOCK_SIZE;
       const length = piece.blockLength(block);
       if (peer.requests.has(piece.index, begin, length)) continue;
+      const own = waitOf(peer, now, peer.requests.size + 1);
+      if (own === Infinity) return;
+      // Most idle peers get no further: with hundreds of them, looking at every block would take most of the time.
+      if (isFirst && own > WORTHWHILE * options.waits.longest(piece.index, now, options.peers)) break;
+      isFirst = false;
       // A block without an estimate was requested a moment ago.
       const wait = options.waits.at(now, options.peers).get(blockKey(piece.index, block)) ?? 0;
       // Silent peers don't count towards the limit, and for a proven peer unproven ones don't count either: otherwise
@@ -86,8 +92,6 @@ export function askAgain(peer: Peer, options: AskAgainOptions): void {
         if (!peer.proven || isAskedOfProven(piece, block, options.peers())) continue;
       }
       if (!options.ending && wait < (slow ? LONG_MS : Infinity)) continue;
-      const own = waitOf(peer, now, peer.requests.size + 1);
-      if (own === Infinity) return;
       if (own > WORTHWHILE * wait) continue;
       piece.ask(block); // before the memory for the block is released
       if (!options.ending) withdraw(piece, block, options.peers());
@@ -134,6 +138,8 @@ export class Waits {
    */
   readonly others: ((tell: (index: number, block: number, wait: number) => void, now: number) => void)[] = [];
   #waits = new Map<number, number>();
+  /** Longest wait by piece. May be too long after {@linkcode Waits.expect}. */
+  readonly #longest = new Map<number, number>();
   #since = -Infinity;
 
   /**
@@ -148,13 +154,31 @@ export class Waits {
       for (const other of this.others) other((index, block, wait) => least(waits, blockKey(index, block), wait), now);
       this.#waits = waits;
       this.#since = now;
+      this.#longest.clear();
+      for (const [key, wait] of waits) {
+        const index = Math.floor(key / BLOCK_KEYS);
+        if (wait > (this.#longest.get(index) ?? 0)) this.#longest.set(index, wait);
+      }
     }
     return this.#waits;
+  }
+
+  /**
+   * Returns the milliseconds until the last requested block of a piece arrives, or more; 0 if no block has an estimate.
+   *
+   * @param index Piece index.
+   * @param now Current time in milliseconds.
+   * @param peers Returns every connected peer.
+   */
+  longest(index: number, now: number, peers: () => Iterable<Peer>): number {
+    this.at(now, peers);
+    return this.#longest.get(index) ?? 0;
   }
 
   /** Shortens the estimate for a block, so that the next idle peer isn't asked for the same block at once. */
   expect(index: number, block: number, wait: number): void {
     this.#waits.set(blockKey(index, block), wait);
+    if (wait > (this.#longest.get(index) ?? 0)) this.#longest.set(index, wait);
   }
 }
 
@@ -177,13 +201,16 @@ function least(waits: Map<number, number>, key: number, wait: number): void {
   if (other === undefined || wait < other) waits.set(key, wait);
 }
 
+/** Keys of {@linkcode blockKey} for a piece, which has at most 32,768 blocks (512 MiB). */
+const BLOCK_KEYS = 65_536;
+
 /**
- * Returns the key of a block in {@linkcode Waits}. A piece has at most 32,768 blocks (512 MiB).
+ * Returns the key of a block in {@linkcode Waits}.
  *
  * @param block Block number in the piece.
  */
 export function blockKey(index: number, block: number): number {
-  return index * 65_536 + block;
+  return index * BLOCK_KEYS + block;
 }
 
 /** Options for {@linkcode cancelElsewhere}. */

@@ -6,10 +6,11 @@
 
 import type { ClientName } from "../tests/interop/clients.ts";
 import { run } from "../tests/support/job.ts";
+import { LIBTORRENT21 } from "../tests/support/requirements.ts";
 import type { Participant } from "./swarm_options.ts";
 
-/** Debian packages of the clients. webtorrent comes from npm and runs on Node. */
-const PACKAGES: Readonly<Record<Exclude<ClientName, "shoal">, string>> = {
+/** Debian packages of the clients. webtorrent comes from npm and runs on Node, libtorrent21 from PyPI. */
+const PACKAGES: Readonly<Record<Exclude<ClientName, "shoal" | "libtorrent21">, string>> = {
   aria2: "aria2",
   libtorrent: "python3-libtorrent",
   rtorrent: "rtorrent",
@@ -26,12 +27,12 @@ const PACKAGES: Readonly<Record<Exclude<ClientName, "shoal">, string>> = {
 export async function describeMachine(participants: readonly Participant[]): Promise<string> {
   const cpu = /^model name\s*:\s*(.*)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1] ?? Deno.build.arch;
   const memory = (Deno.systemMemoryInfo().total / 2 ** 30).toFixed(0);
-  const names = [...new Set(participants.map(({ client }) => client))].filter((client) => client !== "shoal");
-  const packages = [...names.map((name) => PACKAGES[name]), "opentracker"];
+  const names = [...new Set(participants.map(({ client }) => client))];
+  const packages = names.flatMap((name) => name === "shoal" || name === "libtorrent21" ? [] : [PACKAGES[name]]);
   const shoals = new Map(participants.flatMap((one) => one.command === undefined ? [] : [[one.name, one.command]]));
   const lines = [
     `machine: ${navigator.hardwareConcurrency} cores of ${cpu}, ${memory} GiB, Linux ${Deno.osRelease()}`,
-    `packages: ${await versions(packages)}`,
+    `packages: ${await versions([...packages, "opentracker"])}${await newerLibtorrent(names)}`,
     ...await Promise.all([...shoals].map(async ([name, command]) => `${name}: ${await shoalVersion(command)}`)),
     `Deno ${Deno.version.deno} (V8 ${Deno.version.v8}) runs this benchmark, and Shoal where it runs from source`,
     `taken: ${new Date().toISOString().slice(0, 10)}`,
@@ -57,6 +58,13 @@ function quoted(word: string): string {
 async function versions(packages: readonly string[]): Promise<string> {
   const { stdout } = await run(["dpkg-query", "-W", "-f", "${Package} ${Version}\\n", ...packages]);
   return stdout.join(", ");
+}
+
+async function newerLibtorrent(names: readonly ClientName[]): Promise<string> {
+  if (!names.includes("libtorrent21")) return "";
+  const program = "import libtorrent; print(libtorrent.version)";
+  const { stdout } = await run(["/usr/bin/python3", "-c", program], { env: { PYTHONPATH: LIBTORRENT21 } });
+  return `, libtorrent ${stdout.join(" ")} from PyPI`;
 }
 
 async function shoalVersion(command: readonly string[]): Promise<string> {

@@ -17,7 +17,8 @@ with an empty folder, timed from its start until it says that it is complete, an
 Needs root and Debian's packages of the clients that are named, opentracker and iproute2.
 
   --leech LIST          who downloads (shoal,libtorrent,aria2); also rtorrent, transmission,
-                        webtorrent (WEBTORRENT names its folder), and names made by --shoal
+                        webtorrent (WEBTORRENT names its folder), libtorrent21 (LIBTORRENT21 names the folder of
+                        \`pip install --target\`), and names made by --shoal
   --seed NAME:COUNT     who serves, and how many of them (libtorrent:1)
   --shoal NAME=COMMAND  one more Shoal, started by this command: compiled=dist/shoal; may be repeated
   --base NAME           the leecher that the others are compared with (libtorrent if it takes part, else the first)
@@ -84,6 +85,7 @@ const NAME = /^[\w.-]+$/;
 const CLIENTS: Readonly<Record<ClientName, readonly Requirement[]>> = {
   aria2: ["aria2c"],
   libtorrent: ["python3-libtorrent"],
+  libtorrent21: ["libtorrent21"],
   rtorrent: ["rtorrent"],
   shoal: [],
   transmission: ["transmission-cli"],
@@ -144,10 +146,6 @@ export function parseSwarmOptions(args: readonly string[]): SwarmOptions | null 
   if (cap !== null && cap < 1024) throw badValue("--cap", { value: values.cap!, why: "at least 1024 was expected" });
   if (cap !== null && seeder.client === "webtorrent") {
     throw badValue("--seed", { value: values.seed, why: "webtorrent can't be told a limit here" });
-  }
-  if (cap !== null && seeder.client === "shoal") {
-    const why = "Shoal has no upload limit yet; libtorrent, aria2, rtorrent and transmission have one";
-    throw badValue("--seed", { value: values.seed, why });
   }
   if (values.cache !== undefined) parseSize(values.cache, "--cache");
   const timeout = values.timeout === undefined

@@ -52,7 +52,6 @@ for (
     ["--leech shoal,aria2,shoal", "shoal is named twice"],
     ["--seed libtorrent:0", "--seed 0"],
     ["--seed libtorrent:1:2", "libtorrent:1:2"],
-    ["--seed shoal:1 --cap 5M", "no upload limit"],
     ["--cap 100", "--cap 100"],
     ["--piece-kib 100", "--piece-kib 100"],
     ["--piece-kib 8", "--piece-kib 8"],

@@ -6,11 +6,18 @@
 
 import { fromSource } from "../support/from_source.ts";
 import { Job, within } from "../support/job.ts";
-import { WEBTORRENT } from "../support/requirements.ts";
+import { LIBTORRENT21, WEBTORRENT } from "../support/requirements.ts";
 import type { Host } from "./network.ts";
 
 /** Names of the clients. */
-export type ClientName = "aria2" | "libtorrent" | "rtorrent" | "shoal" | "transmission" | "webtorrent";
+export type ClientName =
+  | "aria2"
+  | "libtorrent"
+  | "libtorrent21"
+  | "rtorrent"
+  | "shoal"
+  | "transmission"
+  | "webtorrent";
 
 /** The other clients that most tests run with. */
 export const OTHERS = ["aria2", "libtorrent", "transmission"] as const;
@@ -85,12 +92,15 @@ export const PORT = 6881;
  * @returns The running client. Stop it.
  */
 export async function startClient(client: ClientName, options: ClientOptions): Promise<RunningClient> {
-  return await STARTERS[client](options);
+  return await STARTERS[client](options, client);
 }
 
-const STARTERS: Readonly<Record<ClientName, (options: ClientOptions) => Promise<RunningClient> | RunningClient>> = {
+type Starter = (options: ClientOptions, client: ClientName) => Promise<RunningClient> | RunningClient;
+
+const STARTERS: Readonly<Record<ClientName, Starter>> = {
   aria2: startAria2,
   libtorrent: startLibtorrent,
+  libtorrent21: startLibtorrent,
   rtorrent: startRtorrent,
   shoal: startShoal,
   transmission: startTransmission,
@@ -250,23 +260,26 @@ function libtorrentSettings(options: ClientOptions): Readonly<Record<string, str
   };
 }
 
-function startLibtorrent(options: ClientOptions): RunningClient {
+function startLibtorrent(options: ClientOptions, client: ClientName): RunningClient {
   const { mode, torrent, folder, uploadLimit = 0, superSeeding, tuned = false } = options;
   const settings = JSON.stringify(libtorrentSettings(options));
   const pex = finds(options, "pex") ? "pex" : "no pex";
   const manner = [superSeeding ? "hide" : "show", tuned ? "tuned" : "talkative", pex, settings];
   const how = [`${uploadLimit}`, ...manner, ...options.peers ?? []];
   const argv = ["/usr/bin/python3", "-c", LIBTORRENT, mode, torrent, folder, ...how];
-  const job = new Job(options.host.command(argv), { name: `libtorrent ${mode}`, cwd: options.scratch });
+  const job = new Job(options.host.command(argv), {
+    name: `${client} ${mode}`,
+    cwd: options.scratch,
+    ...(client === "libtorrent21" && { env: { PYTHONPATH: LIBTORRENT21 } }),
+  });
   const completed = async (seconds: number) => {
     await job.line((line) => line === "COMPLETE", { seconds, what: "it was complete" });
   };
-  return { client: "libtorrent", job, options, completed, stop: () => job.stop() };
+  return { client, job, options, completed, stop: () => job.stop() };
 }
 
 function startShoal(options: ClientOptions): RunningClient {
   const { mode, torrent, folder, tuned } = options;
-  if (options.uploadLimit !== undefined) throw new Error("Shoal has no upload limit yet");
   const verb = mode === "seed" ? ["seed", torrent, folder] : ["download", torrent, "-o", folder, "--seed"];
   const silent = (["dht", "lsd", "pex"] as const).flatMap((way) => finds(options, way) ? [] : [`--no-${way}`]);
   const node = options.dhtNode === undefined ? [] : ["--dht-bootstrap", options.dhtNode];
@@ -276,6 +289,7 @@ function startShoal(options: ClientOptions): RunningClient {
   const manner = tuned ? (mode === "seed" ? ["--trust"] : []) : ["-v"];
   const settings = [
     ...(options.cache === undefined ? [] : ["--cache", options.cache]),
+    ...(options.uploadLimit === undefined ? [] : ["--max-up", `${options.uploadLimit}`]),
     ...(options.encryption === undefined ? [] : ["--encryption", options.encryption]),
     ...(options.giveUp === undefined ? [] : ["--timeout", `${options.giveUp}`]),
   ];

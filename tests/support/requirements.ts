@@ -29,7 +29,16 @@ const PACKAGES = {
 } as const;
 
 /** A requirement of a test: a program, Python's libtorrent, npm's webtorrent, root, or the compiled Shoal. */
-export type Requirement = keyof typeof PACKAGES | "python3-libtorrent" | "webtorrent" | "root" | "binary";
+export type Requirement =
+  | keyof typeof PACKAGES
+  | "python3-libtorrent"
+  | "libtorrent21"
+  | "webtorrent"
+  | "root"
+  | "binary";
+
+/** Folder with libtorrent 2.1 or later from PyPI; empty for none. */
+export const LIBTORRENT21 = Deno.env.get("LIBTORRENT21") ?? "";
 
 /** Copy of `tests/interop/webtorrent` with its packages installed; empty for none. */
 export const WEBTORRENT = Deno.env.get("WEBTORRENT") ?? "";
@@ -75,6 +84,11 @@ function remedyFor(need: Requirement): ({ readonly install: string } | { readonl
     return WEBTORRENT !== "" && isFile(`${WEBTORRENT}/node_modules/webtorrent/index.js`)
       ? []
       : [{ run: GET_WEBTORRENT }];
+  }
+  if (need === "libtorrent21") {
+    return LIBTORRENT21 !== "" && isFile(`${LIBTORRENT21}/libtorrent/__init__.py`)
+      ? []
+      : [{ run: "pip install --target DIR libtorrent, LIBTORRENT21=DIR" }];
   }
   if (need === "python3-libtorrent") return hasLibtorrent() ? [] : [{ install: need }];
   return isOnPath(need) ? [] : [{ install: PACKAGES[need] }];

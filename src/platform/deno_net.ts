@@ -4,7 +4,7 @@
  * @module
  */
 
-import { connect as connectNode, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { canonicalHost, type PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
@@ -12,6 +12,7 @@ import { localAddresses } from "./deno_interfaces.ts";
 import { isShortage, makeRoom } from "./descriptors.ts";
 import { openUdp } from "./deno_udp.ts";
 import { onFamilies } from "./listen_error.ts";
+import { nodeNet } from "./node_modules.ts";
 import type { Connection, Listener, Network } from "./platform.ts";
 
 /** {@linkcode Network} over `Deno.connect`, `Deno.listen` and `Deno.listenDatagram`. */
@@ -156,7 +157,7 @@ function dialFrom(bind: string, address: PeerAddress, signal: AbortSignal): Prom
   return new Promise((resolve, reject) => {
     const gaveUp = () => new Error("Gave up connecting");
     if (signal.aborted) return reject(gaveUp());
-    const socket = connectNode({ host: address.host, port: address.port, localAddress: bind });
+    const socket = nodeNet().connect({ host: address.host, port: address.port, localAddress: bind });
     const fail = (error: Error) => {
       socket.destroy();
       reject(error);

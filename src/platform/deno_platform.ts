@@ -4,12 +4,12 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
 import type { Bytes } from "../base/bytes.ts";
 import { startFileHashers } from "./deno_file_hashers.ts";
 import { denoFiles } from "./deno_files.ts";
 import { denoHttp } from "./deno_http.ts";
 import { denoNetwork } from "./deno_net.ts";
+import { nodeTimers } from "./node_modules.ts";
 import type { Platform } from "./platform.ts";
 import { startDigest } from "./start_digest.ts";
 
@@ -31,7 +31,7 @@ export const denoPlatform: Platform = {
     return { cancel: () => clearTimeout(id) };
   },
   ...(gc !== undefined && { collectGarbage: () => gc() }),
-  yieldToEventLoop: () => new Promise((resolve) => void setImmediate(resolve)),
+  yieldToEventLoop: () => new Promise((resolve) => void nodeTimers().setImmediate(resolve)),
   randomBytes(length) {
     const bytes = new Uint8Array(length);
     for (let at = 0; at < length; at += RANDOM_LIMIT) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_LIMIT));

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { fstatSync, readSync } from "node:fs";
 import { type Bytes, utf8 } from "../base/bytes.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import { readKeys } from "./deno_keys.ts";
+import { nodeFs } from "./node_modules.ts";
 import { readLimited } from "./read_limited.ts";
 import type { Disturbance, LeaveRequest, Loss, Output, Terminal, TerminalSize } from "./terminal.ts";
 
@@ -207,9 +207,9 @@ function outlivesWindow(): boolean {
 
 /** Returns `true` if a descriptor is Linux's null device, opened for writing only. */
 function isUnreadableNull(descriptor: number): boolean {
-  if (Deno.build.os !== "linux" || fstatSync(descriptor).rdev !== LINUX_NULL) return false;
+  if (Deno.build.os !== "linux" || nodeFs().fstatSync(descriptor).rdev !== LINUX_NULL) return false;
   try {
-    readSync(descriptor, new Uint8Array(1));
+    nodeFs().readSync(descriptor, new Uint8Array(1));
     return false;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EBADF") return true;

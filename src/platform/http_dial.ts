@@ -4,13 +4,13 @@
  * @module
  */
 
-import { lookup } from "node:dns";
 import { canonicalHost, parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_HTTP_ADDRESSES } from "../base/defences.ts";
 import { NEARNESS, nearnessOf } from "../base/networks.ts";
 import { denoNetwork } from "./deno_net.ts";
 import type { RequestTarget } from "./http_guard.ts";
+import { nodeDns } from "./node_modules.ts";
 import { HttpError } from "./platform.ts";
 
 /** Bytes of one read. A fast web seed fills such a buffer. */
@@ -63,7 +63,7 @@ async function named(host: string, find: HostLookup): Promise<string[]> {
 /** Resolves a name with `node:dns`, since old runtimes print a warning for `node:dns/promises`. */
 function systemLookup(host: string): Promise<string[]> {
   return new Promise((resolve, reject) => {
-    lookup(host, { all: true }, (error, found) => {
+    nodeDns().lookup(host, { all: true }, (error, found) => {
       if (error) reject(error);
       else resolve(found.map(({ address }) => address));
     });

@@ -58,6 +58,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
 const OUTSIDE: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/(?<![.\w$#])Deno\s*\./, "Deno."],
   [/(?<![.\w$#])globalThis\b/, "globalThis"],
+  [/(?<![.\w$#])process\s*\./, "process."],
   [/(?<![.\w$#])Date\s*\.\s*now\b/, "Date.now"],
   [/(?<![.\w$#])new\s+Date\s*(?:\(\s*\)|(?![\w\s(]))/, "new Date()"],
   [/(?<![.\w$#])Math\s*\.\s*random\b/, "Math.random"],

@@ -122,9 +122,16 @@ class HashQueue {
     if (--this.#users === 0) this.#buffer = null;
   }
 
-  /** Waits for earlier jobs, then lends the buffer to `work` until its promise settles. */
-  take<T>(work: (buffer: Bytes) => Promise<T>): Promise<T> {
-    const done = this.#last.then(() => work(this.#buffer ??= new Uint8Array(READ_BYTES)));
+  /**
+   * Waits for earlier jobs, then lends the buffer to `work` until its promise settles.
+   *
+   * @param size Bytes that the buffer has at least, at most {@linkcode READ_BYTES}.
+   */
+  take<T>(size: number, work: (buffer: Bytes) => Promise<T>): Promise<T> {
+    const done = this.#last.then(() => {
+      if (this.#buffer === null || this.#buffer.length < size) this.#buffer = new Uint8Array(size);
+      return work(this.#buffer);
+    });
     this.#last = done.then(() => {}, () => {}); // the caller of `take` gets the error
     return done;
   }
@@ -231,7 +238,7 @@ class Hashing {
   }
 
   #inTurn(run: Run): Promise<Bytes> {
-    return this.#turns.take((buffer) => {
+    return this.#turns.take(Math.min(READ_BYTES, sizeOf(this.#map, run)), (buffer) => {
       if (this.#failure !== null) throw this.#failure.thrown;
       const digests = this.#hash(run, buffer);
       this.#here = digests.then(() => {}, () => {}); // the caller of `take` gets the error

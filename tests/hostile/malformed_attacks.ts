@@ -35,7 +35,7 @@ function once(
  * handshake, which takes more bytes, or time, to rule out.
  */
 const NO_HANDSHAKE =
-  /does not name the BitTorrent protocol|does not encrypt its handshake|no handshake within|for the encrypted handshake/;
+  /does not name the BitTorrent protocol|encrypted handshake is invalid|no handshake within|for the encrypted handshake/;
 
 /** Returns an attack that sends something in place of the handshake. */
 function opening(name: string, named: RegExp, what: (stage: Stage, line: Line) => Promise<unknown>): Attack {

@@ -86,7 +86,7 @@ function remedyFor(need: Requirement): ({ readonly install: string } | { readonl
       : [{ run: GET_WEBTORRENT }];
   }
   if (need === "libtorrent21") {
-    return LIBTORRENT21 !== "" && isFile(`${LIBTORRENT21}/libtorrent/__init__.py`)
+    return LIBTORRENT21 !== "" && isFile(`${LIBTORRENT21}/libtorrent/__init__.pyi`)
       ? []
       : [{ run: "pip install --target DIR libtorrent, LIBTORRENT21=DIR" }];
   }

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import type { Bytes } from "../../src/base/bytes.ts";
+import { type Bytes, equalBytes } from "../../src/base/bytes.ts";
 import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { ReadCache } from "../../src/storage/read_cache.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
@@ -181,4 +181,25 @@ Deno.test("ReadCache gives everything back when nobody reads for a while, or it 
   await cache.load(2, 0, 1);
   cache.clear();
   assertEquals([get(2, 0, 1), memory.used], [null, 0]);
+});
+
+Deno.test("ReadCache reads small pieces one by one if peers want them in random order, and in groups again when not", async () => {
+  const count = 4096;
+  const torrent = new Torrent(16 * KIB, [{ path: "a", length: count * 16 * KIB }]);
+  const { cache, reads, get, expected } = setUp(torrent, 8192 * KIB);
+  cache.complete();
+  const want = async (index: number): Promise<void> => {
+    if (get(index, 0, 16 * KIB) === null) await cache.load(index, 0, 16 * KIB);
+    assert(equalBytes(get(index, 0, 16 * KIB)!, expected(index, 0, 16 * KIB)));
+  };
+  // Each piece is far from the one before.
+  for (let i = 0; i < count; i++) await want(i * 1597 % count);
+  assertEquals([reads.at(0)![1], reads.at(-1)![1]], [512 * KIB, 16 * KIB]);
+  // If all reads were in groups, they would have some 1,800 MiB.
+  const bytes = reads.reduce((sum, [, length]) => sum + length, 0);
+  assert(bytes < 600 * 1024 * KIB, `${bytes / KIB} KiB for 64 MiB`);
+  reads.length = 0;
+  for (let i = 0; i < count; i++) await want(i);
+  assertEquals(reads.at(-1)![1], 512 * KIB);
+  assert(reads.length < 600, `${reads.length} reads`);
 });

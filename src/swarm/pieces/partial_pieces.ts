@@ -48,6 +48,12 @@ export interface PartialPiecesOptions {
   readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
 }
 
+/**
+ * Bytes of the adjacent pieces that a peer is asked for in a row. From Shoal, 1 GiB in pieces of 16 KiB took 4.2 s
+ * without runs.
+ */
+const RUN_BYTES = 512 * 1024;
+
 /** Verdict on a complete piece: right, wrong and dropped, or wrong and restarted in part or whole. */
 type Result = "right" | "wrong" | "reopened";
 
@@ -113,7 +119,8 @@ export class PartialPieces {
     });
     this.#smartBan = new SmartBan(host, { platform: options.platform, onDisk: this.#onDisk });
     this.#wanted = options.wanted;
-    this.picker = new PiecePicker(this.have.length, () => options.platform.random());
+    const run = Math.max(1, Math.floor(RUN_BYTES / host.pieceSize(0)));
+    this.picker = new PiecePicker(this.have.length, () => options.platform.random(), { run });
     this.missing = new Bitfield(this.have.length);
     this.#recomputeMissing();
   }

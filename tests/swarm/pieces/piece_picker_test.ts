@@ -10,7 +10,7 @@ const step = fc.tuple(fc.constantFrom("add", "remove", "gained", "lost", "level"
 Deno.test("PiecePicker.pick() always gives the rarest piece of the highest level, or the first, whatever changed before", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), fc.integer(), fc.array(fc.nat(15)), (steps, seed, owned) => {
-      const picker = new PiecePicker(16, seededRandom(seed));
+      const picker = new PiecePicker(16, seededRandom(seed), { run: seed % 2 === 0 ? 4 : 1 });
       const levels = new Array<number>(16).fill(0);
       const inOrder = new Set<number>();
       const availability = new Array<number>(16).fill(0);
@@ -91,4 +91,28 @@ Deno.test("PiecePicker.pick() goes from the first piece on when it is sequential
   assertEquals(picker.pick(new Set([2])), -1);
   picker.add(1);
   assertEquals(picker.pick(everything), 1);
+});
+
+Deno.test("PiecePicker.pick() stays in a run of adjacent pieces that are equally rare, for each peer", () => {
+  const picker = new PiecePicker(64, seededRandom(3), { run: 8 });
+  for (let index = 0; index < 64; index++) picker.add(index);
+  const [a, b] = [{ has: () => true }, { has: () => true }];
+  const picks = { a: [] as number[], b: [] as number[] };
+  for (let i = 0; i < 64; i++) {
+    const index = picker.pick(i % 2 === 0 ? a : b);
+    picker.remove(index);
+    picks[i % 2 === 0 ? "a" : "b"].push(index);
+  }
+  // Both may pick in the same run, but most picks follow the one before.
+  for (const own of [picks.a, picks.b]) {
+    const followers = own.filter((index, i) => i > 0 && index > own[i - 1]! && index <= own[i - 1]! + 2);
+    assert(followers.length > 16, `${own}`);
+  }
+  assertEquals([...picks.a, ...picks.b].sort((x, y) => x - y), Array.from({ length: 64 }, (_, i) => i));
+  for (let index = 0; index < 16; index++) picker.add(index);
+  const first = picker.pick(a);
+  picker.remove(first);
+  const next = first % 8 === 7 ? first : first + 1;
+  if (picker.has(next)) picker.gained(next);
+  assertEquals(picker.availability(picker.pick(a)), 0, "a piece that is less rare is no reason to stay");
 });

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { raceAbort } from "../base/abort.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { LeaveRequest, Loss, Terminal } from "../platform/terminal.ts";
 import { EXIT_DONE, EXIT_INTERRUPTED, EXIT_STORAGE } from "./exit_codes.ts";
@@ -88,17 +89,8 @@ export class Shutdown {
    * @returns The value of the promise.
    * @throws An error for which {@linkcode Shutdown.isShutdownError} returns `true`, once the shutdown begins.
    */
-  async raceShutdown<T>(work: Promise<T>): Promise<T> {
-    const { signal } = this;
-    let leave = () => {};
-    const leaving = new Promise<never>((_, reject) => leave = () => reject(signal.reason));
-    signal.addEventListener("abort", leave, { once: true });
-    if (signal.aborted) leave();
-    try {
-      return await Promise.race([leaving, work]);
-    } finally {
-      signal.removeEventListener("abort", leave);
-    }
+  raceShutdown<T>(work: Promise<T>): Promise<T> {
+    return raceAbort(work, this.signal);
   }
 
   /** Requests a shutdown from within the program. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { raceAbort } from "../base/abort.ts";
 import { canonicalHost, parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_HTTP_ADDRESSES } from "../base/defences.ts";
@@ -42,7 +43,7 @@ export type HostLookup = (host: string) => Promise<readonly string[]>;
  */
 export async function locate(url: URL, signal: AbortSignal, find: HostLookup = systemLookup): Promise<Located> {
   const host = url.hostname.replace(/^\[|\]$/g, "");
-  const addresses = parseIp(host) === null ? await raced(named(host, find), signal) : [host];
+  const addresses = parseIp(host) === null ? await raceAbort(named(host, find), signal) : [host];
   const ranks = addresses.map((address) => NEARNESS.indexOf(nearnessOf(address)));
   return { url, addresses, nearness: NEARNESS[Math.max(...ranks)]! };
 }
@@ -68,19 +69,6 @@ function systemLookup(host: string): Promise<string[]> {
       else resolve(found.map(({ address }) => address));
     });
   });
-}
-
-/** Returns the result of `work`, or throws as soon as the signal is aborted. */
-async function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const stop = () => reject(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-  }
 }
 
 /** Bidirectional stream of bytes. */
@@ -198,7 +186,7 @@ async function dialAny(
   const attempts = addresses.map(async (host, i) => {
     if (i > 0) {
       const moment = new Promise<void>((resolve) => timers.push(setTimeout(resolve, STAGGER_MS * i)));
-      await raced(Promise.race([moment, failed[i - 1]!.promise]), both);
+      await raceAbort(Promise.race([moment, failed[i - 1]!.promise]), both);
     }
     try {
       const stream = await dial(host, both);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { raceAbort } from "../base/abort.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { MetadataFetch } from "./metadata/metadata_fetch.ts";
@@ -69,10 +70,6 @@ export class MagnetResolver {
    * @throws The signal's reason, when it is aborted.
    */
   async run(signal: AbortSignal): Promise<Metainfo> {
-    const { promise: stopped, reject } = Promise.withResolvers<never>();
-    const giveUp = () => reject(signal.reason);
-    signal.addEventListener("abort", giveUp, { once: true });
-    if (signal.aborted) giveUp();
     const search = this.#options.findMetadata(this.#options.magnet, {
       signal,
       given: this.#given.promise,
@@ -80,9 +77,8 @@ export class MagnetResolver {
       onWarning: (error) => this.#options.onWarning(error),
     });
     try {
-      return await Promise.race([search, stopped]);
+      return await raceAbort(search, signal);
     } finally {
-      signal.removeEventListener("abort", giveUp);
       this.stop();
     }
   }

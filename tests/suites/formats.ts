@@ -4,6 +4,7 @@
  * @module
  */
 
+import "../base/abort_test.ts";
 import "../base/address_test.ts";
 import "../base/bitfield_test.ts";
 import "../base/bytes_test.ts";

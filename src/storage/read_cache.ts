@@ -82,7 +82,7 @@ export class ReadCache {
     this.#layout = layout;
     this.#options = options;
     this.#memory = options.memory;
-    this.#shape();
+    this.#group(1);
   }
 
   /**
@@ -97,12 +97,18 @@ export class ReadCache {
     this.#group(grouped);
   }
 
-  /** Changes how many pieces an extent holds. */
-  #group(grouped: number): void {
+  /** Sets how many pieces a group has. Clears the cache. */
+  #group(pieces: number): void {
     this.clear();
-    this.#grouped = grouped;
-    this.#perGroup = 1;
-    this.#length = grouped * this.#layout.pieceLength;
+    this.#grouped = pieces;
+    const { pieceLength } = this.#layout;
+    const wish = pieceLength <= WHOLE_PIECE ? pieces * pieceLength : EXTENT;
+    this.#length = Math.min(wish, this.#memory.largestExtent);
+    this.#perGroup = Math.ceil(pieces * pieceLength / this.#length);
+    this.#startJudging();
+  }
+
+  #startJudging(): void {
     this.#displaced =
       this.#taken =
       this.#loads =
@@ -110,33 +116,25 @@ export class ReadCache {
         0;
   }
 
-  /** Counts a load, and groups pieces or not by what the last extents were good for. */
+  /** Counts a load, and groups pieces or not by what the last extents were good for. May change the keys. */
   #judge(key: number): void {
+    if (this.#extents.has(key) || this.#loading.has(key)) return;
     if (this.#grouped > 1) {
       if (this.#displaced < JUDGED_BYTES) return;
       if (this.#taken < LEAST_TAKEN * this.#displaced) this.#group(1);
-      this.#displaced = this.#taken = 0;
+      else this.#startJudging();
     } else if (this.#mayGroup > 1) {
       if (this.#extents.has(key - 1) || this.#loading.has(key - 1)) this.#followers++;
       if (++this.#loads < JUDGED_LOADS) return;
       if (this.#followers > LEAST_FOLLOWERS * JUDGED_LOADS) this.#group(this.#mayGroup);
-      this.#loads = this.#followers = 0;
+      else this.#startJudging();
     }
   }
 
   /** Called when some pieces are no longer verified. Clears the cache, and keeps extents inside pieces again. */
   reset(): void {
-    this.clear();
-    this.#grouped = this.#mayGroup = 1;
-    this.#shape();
-  }
-
-  /** Sets the size of extents that lie inside pieces. */
-  #shape(): void {
-    const { pieceLength } = this.#layout;
-    const wish = pieceLength <= WHOLE_PIECE ? pieceLength : EXTENT;
-    this.#length = Math.min(wish, this.#memory.largestExtent);
-    this.#perGroup = Math.ceil(pieceLength / this.#length);
+    this.#mayGroup = 1;
+    this.#group(1);
   }
 
   /** Frees the memory. Loads under way are discarded when they arrive. */
@@ -160,7 +158,7 @@ export class ReadCache {
    * @returns Whether the bytes were cached.
    */
   copy(index: number, begin: number, length: number, into: Bytes, at: number): boolean {
-    const base = Math.floor(index / this.#grouped) * this.#perGroup;
+    const base = this.#keyOf(index);
     let from = (index % this.#grouped) * this.#layout.pieceLength + begin;
     const end = from + length;
     const first = Math.floor(from / this.#length);
@@ -189,9 +187,8 @@ export class ReadCache {
    * @throws {ShoalError} If a file can't be read.
    */
   async load(index: number, begin: number, length: number): Promise<void> {
-    const key = Math.floor(index / this.#grouped) * this.#perGroup;
-    if (!this.#extents.has(key) && !this.#loading.has(key)) this.#judge(key);
-    const base = Math.floor(index / this.#grouped) * this.#perGroup;
+    this.#judge(this.#keyOf(index));
+    const base = this.#keyOf(index);
     const from = (index % this.#grouped) * this.#layout.pieceLength + begin;
     const last = Math.floor((from + Math.max(1, length) - 1) / this.#length);
     const loads: Promise<void>[] = [];
@@ -200,6 +197,11 @@ export class ReadCache {
     }
     if (loads.length === 1) await loads[0];
     else await Promise.all(loads);
+  }
+
+  /** Returns the key of the first extent in the group of a piece. */
+  #keyOf(index: number): number {
+    return Math.floor(index / this.#grouped) * this.#perGroup;
   }
 
   #load(key: number): Promise<void> {

@@ -19,9 +19,14 @@ interface Case {
   readonly plain: readonly string[];
 }
 
+/** Returns what the network sees of a transfer without encryption of the payload, sorted. */
+function allPlain(seeder: ClientName, leecher: ClientName): string[] {
+  return [`block of ${seeder}`, `handshake of ${seeder}`, `handshake of ${leecher}`].sort();
+}
+
 /** Encryption modes of seeder and leecher. In each case the leecher dials. */
 const CASES: readonly Case[] = [
-  ...OTHERS.flatMap((other): Case[] => [
+  ...[...OTHERS, "rtorrent" as const].flatMap((other): Case[] => [
     { seeder: other, seeds: "require", leecher: "shoal", leeches: "prefer", plain: [] },
     { seeder: "shoal", seeds: "prefer", leecher: other, leeches: "require", plain: [] },
     { seeder: other, seeds: "prefer", leecher: "shoal", leeches: "require", plain: [] },
@@ -35,72 +40,26 @@ const CASES: readonly Case[] = [
     },
     { seeder: other, seeds: "require", leecher: "shoal", leeches: "require", plain: [] },
   ]),
-  // If both ends allow plain payload, only the encryption handshake is obfuscated.
-  {
-    seeder: "libtorrent",
-    seeds: "prefer",
-    leecher: "shoal",
-    leeches: "prefer",
-    plain: ["block of libtorrent", "handshake of libtorrent", "handshake of shoal"],
-  },
-  {
-    seeder: "aria2",
-    seeds: "prefer",
-    leecher: "shoal",
-    leeches: "prefer",
-    plain: ["block of aria2", "handshake of aria2", "handshake of shoal"],
-  },
-  ...(["rtorrent", "webtorrent"] as const).flatMap((other): Case[] => [
-    { seeder: other, seeds: "prefer", leecher: "shoal", leeches: "require", plain: [] },
-    { seeder: "shoal", seeds: "require", leecher: other, leeches: "prefer", plain: [] },
-  ]),
-  // rtorrent selects RC4 if it is offered both, so Shoal offers plain payload first.
-  {
-    seeder: "rtorrent",
-    seeds: "prefer",
-    leecher: "shoal",
-    leeches: "prefer",
-    plain: ["block of rtorrent", "handshake of rtorrent", "handshake of shoal"],
-  },
-  {
-    seeder: "webtorrent",
-    seeds: "prefer",
-    leecher: "shoal",
-    leeches: "prefer",
-    plain: ["block of webtorrent", "handshake of shoal", "handshake of webtorrent"],
-  },
-  { seeder: "rtorrent", seeds: "require", leecher: "shoal", leeches: "prefer", plain: [] },
-  { seeder: "shoal", seeds: "prefer", leecher: "rtorrent", leeches: "require", plain: [] },
-  { seeder: "rtorrent", seeds: "require", leecher: "shoal", leeches: "require", plain: [] },
-  {
-    seeder: "rtorrent",
-    seeds: "off",
-    leecher: "shoal",
-    leeches: "prefer",
-    plain: ["block of rtorrent", "handshake of rtorrent", "handshake of shoal"],
-  },
+  // webtorrent is run with its default settings, which allow both.
+  { seeder: "webtorrent", seeds: "prefer", leecher: "shoal", leeches: "require", plain: [] },
+  { seeder: "shoal", seeds: "require", leecher: "webtorrent", leeches: "prefer", plain: [] },
+  // If both ends allow plain payload, only the encryption handshake is obfuscated. rtorrent selects RC4 if it is offered
+  // both, so Shoal offers plain payload first.
+  ...(["libtorrent", "aria2", "rtorrent", "webtorrent"] as const).map((seeder): Case => (
+    { seeder, seeds: "prefer", leecher: "shoal", leeches: "prefer", plain: allPlain(seeder, "shoal") }
+  )),
   // If one end has encryption off, everything is plain.
-  {
-    seeder: "libtorrent",
-    seeds: "off",
-    leecher: "shoal",
-    leeches: "prefer",
-    plain: ["block of libtorrent", "handshake of libtorrent", "handshake of shoal"],
-  },
+  ...(["libtorrent", "rtorrent"] as const).map((seeder): Case => (
+    { seeder, seeds: "off", leecher: "shoal", leeches: "prefer", plain: allPlain(seeder, "shoal") }
+  )),
   {
     seeder: "shoal",
     seeds: "prefer",
     leecher: "libtorrent",
     leeches: "off",
-    plain: ["block of shoal", "handshake of libtorrent", "handshake of shoal"],
+    plain: allPlain("shoal", "libtorrent"),
   },
-  {
-    seeder: "aria2",
-    seeds: "prefer",
-    leecher: "shoal",
-    leeches: "off",
-    plain: ["block of aria2", "handshake of aria2", "handshake of shoal"],
-  },
+  { seeder: "aria2", seeds: "prefer", leecher: "shoal", leeches: "off", plain: allPlain("aria2", "shoal") },
 ];
 
 for (const { seeder, seeds, leecher, leeches, plain } of CASES) {

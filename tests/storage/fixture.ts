@@ -92,6 +92,30 @@ export class Torrent {
   }
 }
 
+/**
+ * With pieces of 64 bytes, `a` has pieces 0 to 2, `b` piece 2, `c` pieces 2 to 4, `d` pieces 4 to 6, `e` pieces 6 and
+ * 7.
+ */
+export const FILES_IN_SHARED_PIECES: readonly FileSketch[] = [
+  { path: "t/a", length: 150 },
+  { path: "t/sub/b", length: 20 },
+  { path: "t/c", length: 130 },
+  { path: "t/sub/empty", length: 0 },
+  { path: "t/sub/d", length: 120 },
+  { path: "t/e", length: 60 },
+];
+
+/** With pieces of 64 bytes, `d` lies within piece 4, whose other bytes belong to `c` and `e`. */
+export const FILES_WITHIN_A_PIECE: readonly FileSketch[] = [
+  { path: "t/a", length: 150 },
+  { path: "t/sub/b", length: 20 },
+  { path: "t/c", length: 130 },
+  { path: "t/sub/empty", length: 0 },
+  { path: "t/d", length: 10 },
+  { path: "t/sub/e", length: 120 },
+  { path: "t/f", length: 60 },
+];
+
 /** Returns a storage of `torrent` in `/dl`, with resume state in `/state`. */
 export function storageOf(
   torrent: Torrent,

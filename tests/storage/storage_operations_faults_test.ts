@@ -10,18 +10,10 @@ import type { Storage } from "../../src/storage/storage.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { tries } from "../support/property.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, readPiece, statePath, storageOf, Torrent } from "./fixture.ts";
+import { FILES_WITHIN_A_PIECE, QUIET, readPiece, statePath, storageOf, Torrent } from "./fixture.ts";
 
-const COUNT = 7;
-const torrent = new Torrent(64, [
-  { path: "t/a", length: 150 },
-  { path: "t/sub/b", length: 20 },
-  { path: "t/c", length: 130 },
-  { path: "t/sub/empty", length: 0 },
-  { path: "t/d", length: 10 },
-  { path: "t/sub/e", length: 120 },
-  { path: "t/f", length: 60 },
-]);
+const torrent = new Torrent(64, FILES_WITHIN_A_PIECE);
+const COUNT = FILES_WITHIN_A_PIECE.length;
 
 /** Facts that outlast each run. */
 interface World {

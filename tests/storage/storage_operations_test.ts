@@ -9,21 +9,18 @@ import type { Storage } from "../../src/storage/storage.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { cases, fc, tries } from "../support/property.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, readPiece, sketches, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
+import {
+  FILES_IN_SHARED_PIECES,
+  QUIET,
+  readPiece,
+  sketches,
+  statePath,
+  storageOf,
+  Torrent,
+  writeMissing,
+} from "./fixture.ts";
 
-/**
- * With pieces of 64 bytes, `a` has pieces 0 to 2, `b` piece 2, `c` pieces 2 to 4, `d` pieces 4 to 6, `e` pieces 6 and
- * 7.
- */
-const torrent = new Torrent(64, [
-  { path: "t/a", length: 150 },
-  { path: "t/sub/b", length: 20 },
-  { path: "t/c", length: 130 },
-  { path: "t/sub/empty", length: 0 },
-  { path: "t/sub/d", length: 120 },
-  { path: "t/e", length: 60 },
-  { path: "t/link", link: "t/a" },
-]);
+const torrent = new Torrent(64, [...FILES_IN_SHARED_PIECES, { path: "t/link", link: "t/a" }]);
 const PART = `/dl/.shoal-${torrent.infoHash.hex}.part`;
 
 function onDisk(files: MemoryFiles): string[] {

@@ -8,18 +8,10 @@ import { isOwnName } from "../../src/storage/folder_locks.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { tries } from "../support/property.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, readPiece, storageOf, Torrent } from "./fixture.ts";
+import { FILES_WITHIN_A_PIECE, QUIET, readPiece, storageOf, Torrent } from "./fixture.ts";
 
-const COUNT = 7;
-const torrent = new Torrent(64, [
-  { path: "t/a", length: 150 },
-  { path: "t/sub/b", length: 20 },
-  { path: "t/c", length: 130 },
-  { path: "t/sub/empty", length: 0 },
-  { path: "t/d", length: 10 },
-  { path: "t/sub/e", length: 120 },
-  { path: "t/f", length: 60 },
-]);
+const torrent = new Torrent(64, FILES_WITHIN_A_PIECE);
+const COUNT = FILES_WITHIN_A_PIECE.length;
 const PART = `/dl/.shoal-${torrent.infoHash.hex}.part`;
 
 /** One run of a process, which may end at any call. */

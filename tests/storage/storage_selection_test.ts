@@ -4,20 +4,9 @@ import { NotWantedError, StorageError } from "../../src/storage/errors.ts";
 import { FileMap } from "../../src/storage/layout.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { fc, tries } from "../support/property.ts";
-import { layoutOf, QUIET, readPiece, sketches, storageOf, Torrent } from "./fixture.ts";
+import { FILES_IN_SHARED_PIECES, layoutOf, QUIET, readPiece, sketches, storageOf, Torrent } from "./fixture.ts";
 
-/**
- * With pieces of 64 bytes, `a` has pieces 0 to 2, `b` piece 2, `c` pieces 2 to 4, `d` pieces 4 to 6, `e` pieces 6 and
- * 7.
- */
-const torrent = new Torrent(64, [
-  { path: "t/a", length: 150 },
-  { path: "t/sub/b", length: 20 },
-  { path: "t/c", length: 130 },
-  { path: "t/sub/empty", length: 0 },
-  { path: "t/sub/d", length: 120 },
-  { path: "t/e", length: 60 },
-]);
+const torrent = new Torrent(64, FILES_IN_SHARED_PIECES);
 const PART = `/dl/.shoal-${torrent.infoHash.hex}.part`;
 
 /** Returns the pieces that overlap any of some files. */

@@ -11,7 +11,9 @@ import { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo } from
 import { compileGlob } from "../metainfo/select.ts";
 import { DIGEST_BYTES } from "../platform/piece_digests.ts";
 import type { Platform } from "../platform/platform.ts";
-import { type FileScan, hashFiles, scanFiles } from "../storage/mod.ts";
+import { type FileScan, hashFiles, scanFiles, type SourceFile } from "../storage/mod.ts";
+
+export type { SourceFile };
 
 /** Content that {@linkcode createTorrent} is about to hash. */
 export interface FoundContent {
@@ -60,18 +62,6 @@ export interface CreatedTorrent {
   readonly skipped: readonly string[];
   /** Files that the torrent was made of, in the torrent's order, as they were before hashing. */
   readonly files: readonly SourceFile[];
-}
-
-/** A file that a torrent was made of. */
-export interface SourceFile {
-  /** Absolute path that was read, without symbolic links in it. */
-  readonly source: string;
-  /** Length in bytes. */
-  readonly length: number;
-  /** Last modification, milliseconds since 1970. */
-  readonly modified: number;
-  /** Identity of the file on its file system; `null` if unknown. */
-  readonly id: string | null;
 }
 
 /**

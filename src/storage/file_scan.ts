@@ -11,18 +11,22 @@ import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { StorageError } from "./errors.ts";
 import { isOwnName } from "./folder_locks.ts";
 
-/** A file that was found. */
-export interface ScannedFile {
-  /** Path below the folder, from the outermost name to the file's own; empty for a single file. */
-  readonly path: readonly string[];
-  /** Path to read the file from, without symbolic links. */
+/** A file that a torrent is made of. */
+export interface SourceFile {
+  /** Absolute path to read the file from, without symbolic links in it. */
   readonly source: string;
-  /** Size in bytes. */
+  /** Length in bytes. */
   readonly length: number;
   /** Last modification, in milliseconds since 1970. */
   readonly modified: number;
-  /** Identity of the file in the file system; `null` when unknown. */
+  /** Identity of the file on its file system; `null` if unknown. */
   readonly id: string | null;
+}
+
+/** A file that was found. */
+export interface ScannedFile extends SourceFile {
+  /** Path below the folder, from the outermost name to the file's own; empty for a single file. */
+  readonly path: readonly string[];
 }
 
 /** Result of {@linkcode scanFiles}. */

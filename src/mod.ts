@@ -53,6 +53,7 @@ export {
   type TorrentDescription,
 } from "./metainfo/mod.ts";
 export { denoPlatform } from "./platform/deno_platform.ts";
+export type { DataMemory } from "./base/data_memory.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
 export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create_torrent.ts";

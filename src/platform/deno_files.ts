@@ -5,7 +5,9 @@
  */
 
 import { type Bytes, cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
+import { arenaData, diskThreads } from "./arena.ts";
 import { lockFile, readableByAll } from "./deno_lock.ts";
+import type { ArenaData, ThreadFile } from "./disk_threads.ts";
 import { withDescriptor } from "./descriptors.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
 import { DiskPace } from "./disk_pace.ts";
@@ -16,8 +18,17 @@ import type { FileHandle, FileInfo, FileSystem, OpenMode, WriteFileOptions } fro
  * still in the processor's cache when it is written straight after hashing, and its buffer can be reused at once.
  */
 const SMALL_WRITE = 1024 * 1024;
-/** Speed of the file system. One value serves all file systems, since few users download to two at a time. */
+/** Reads of up to this many bytes are made on the main thread while they are fast. */
+const SMALL_READ = 1024 * 1024;
+/** Speed of everything but reading. One value serves all file systems, since few users download to two at a time. */
 const pace = new DiskPace(() => performance.now());
+/** Speed of reading, which is slow where much was not read lately, while writes still go to memory at once. */
+const readPace = new DiskPace(() => performance.now());
+
+/** Writes of fewer bytes are not worth handing to a disk thread. */
+const LEAST_FOR_THREAD = 16 * 1024;
+/** A disk thread opens a file once this many bytes were written that it could have. Small files aren't opened twice. */
+const OPEN_IN_THREAD_AFTER = 1024 * 1024;
 
 const isWindows = Deno.build.os === "windows";
 /** Mode of a file that only the user may read and write. */
@@ -135,20 +146,36 @@ export const denoFiles: FileSystem = {
   },
 };
 
+/** A call of a {@linkcode DenoFileHandle}. The promises never reject. */
+interface Call {
+  /** Makes the call outside the disk thread. */
+  readonly here: () => Promise<void>;
+  /** Makes the call in the disk thread. Returns `null` if that can't be. */
+  readonly inThread: () => Promise<void> | null;
+}
+
 /**
  * Deno has no positioned read or write, so calls are queued: each seeks if the position isn't right already, then
- * transfers. The seek is always synchronous, since it only sets a number in the kernel.
+ * transfers. The seek is always synchronous, since it only sets a number in the kernel. Writes in a disk thread, which
+ * has the file open a second time, don't wait for each other.
  */
 class DenoFileHandle implements FileHandle {
   readonly #file: Deno.FsFile;
   readonly #path: string;
+  /** The same file in a disk thread; `undefined` before the attempt to open it there, `null` if there is none. */
+  #threadFile: ThreadFile | null | undefined;
+  /** Bytes that a disk thread could have written so far. */
+  #forThread = 0;
   /** Position of the file in the kernel; -1 when unknown. */
   #position = 0;
   /** End of the data written through this handle. */
   #reached = 0;
-  #tail: Promise<void> = Promise.resolve();
-  #underWay = 0;
-  #closed = false;
+  readonly #waiting: Call[] = [];
+  /** Calls under way in the disk thread. */
+  #inThread = 0;
+  /** Whether a call is under way elsewhere. */
+  #isBusy = false;
+  #closing: Promise<void> | null = null;
 
   constructor(file: Deno.FsFile, path: string) {
     this.#file = file;
@@ -160,7 +187,9 @@ class DenoFileHandle implements FileHandle {
       let done = 0;
       while (done < into.length) {
         this.#seek(position + done);
-        const part = await this.#file.read(done === 0 ? into : into.subarray(done));
+        const rest = done === 0 ? into : into.subarray(done);
+        const call = { here: () => this.#file.readSync(rest), there: () => this.#file.read(rest) };
+        const part = await (rest.length > SMALL_READ ? call.there() : readPace.run(call));
         if (part === null) break;
         done += part;
         this.#position = position + done;
@@ -170,20 +199,12 @@ class DenoFileHandle implements FileHandle {
   }
 
   write(from: Bytes, position: number): Promise<void> {
-    return this.#turn("cannot write", async () => {
-      let done = 0;
-      while (done < from.length) {
-        this.#seek(position + done);
-        const rest = done === 0 ? from : from.subarray(done);
-        // Some file systems fill a gap before the written data with zeros, which may take minutes.
-        const part = rest.length > SMALL_WRITE || position + done > this.#reached + SMALL_WRITE
-          ? await this.#file.write(rest)
-          : await pace.run({ here: () => this.#file.writeSync(rest), there: () => this.#file.write(rest) });
-        if (part === 0) throw new FileError("full", { what: "cannot write", path: this.#path });
-        done += part;
-        this.#position = position + done;
-        this.#reached = Math.max(this.#reached, this.#position);
-      }
+    const data = from.length < LEAST_FOR_THREAD ? null : arenaData(from);
+    if (data === null) return this.#turn("cannot write", () => this.#writeHere(from, position));
+    this.#openInThread(from.length);
+    return this.#turn("cannot write", () => this.#writeHere(from, position), () => {
+      const file = this.#threadFile;
+      return !file || this.#leavesGap(position) ? null : this.#writeInThread(file, data, position);
     });
   }
 
@@ -204,10 +225,61 @@ class DenoFileHandle implements FileHandle {
   }
 
   close(): Promise<void> {
-    if (this.#closed) return this.#tail;
-    const closing = this.#turn("cannot close", () => Promise.resolve(this.#file.close()));
-    this.#closed = true;
-    return closing;
+    return this.#closing ??= this.#turn("cannot close", async () => {
+      this.#leaveThread();
+      await this.#file.close();
+    });
+  }
+
+  async #writeHere(from: Bytes, position: number): Promise<void> {
+    let done = 0;
+    while (done < from.length) {
+      this.#seek(position + done);
+      const rest = done === 0 ? from : from.subarray(done);
+      const part = rest.length > SMALL_WRITE || this.#leavesGap(position + done)
+        ? await this.#file.write(rest)
+        : await pace.run({ here: () => this.#file.writeSync(rest), there: () => this.#file.write(rest) });
+      if (part === 0) throw new FileError("full", { what: "cannot write", path: this.#path });
+      done += part;
+      this.#position = position + done;
+      this.#reached = Math.max(this.#reached, this.#position);
+    }
+  }
+
+  async #writeInThread(file: ThreadFile, data: ArenaData, position: number): Promise<void> {
+    const { length } = data.bytes;
+    this.#reached = Math.max(this.#reached, position + length);
+    const count = await file.write(data, position);
+    if (count < length) throw new FileError("full", { what: "cannot write", path: this.#path });
+  }
+
+  /** Some file systems fill a gap before the written data with zeros, which may take minutes. */
+  #leavesGap(position: number): boolean {
+    return position > this.#reached + SMALL_WRITE;
+  }
+
+  /**
+   * Opens the file in a disk thread, too, once enough was written. The main thread writes until then, and if the file
+   * can't be opened there.
+   *
+   * @param bytes Bytes that are going to be written.
+   */
+  #openInThread(bytes: number): void {
+    if (this.#threadFile !== undefined) return;
+    this.#forThread += bytes;
+    if (this.#forThread <= OPEN_IN_THREAD_AFTER) return;
+    this.#threadFile = null;
+    const { id } = toInfo(this.#file.statSync());
+    if (id === null) return;
+    diskThreads()?.open(this.#path, id).then((file) => {
+      if (this.#closing !== null) file?.close();
+      else this.#threadFile = file;
+    }, () => {}); // a thread that has failed opens nothing, and says so where its work is lost
+  }
+
+  #leaveThread(): void {
+    this.#threadFile?.close();
+    this.#threadFile = null;
   }
 
   #seek(position: number): void {
@@ -216,26 +288,57 @@ class DenoFileHandle implements FileHandle {
     this.#position = position;
   }
 
-  /** Runs `work` after all earlier calls, or at once if there are none. */
-  #turn<T>(what: string, work: () => Promise<T>): Promise<T> {
-    if (this.#closed) {
+  /**
+   * Makes a call after all earlier ones, or at once if there are none.
+   *
+   * @param what The action, for an error message.
+   * @param work Makes the call.
+   * @param inThread Makes the call in the disk thread instead, beside others there. Returns `null` if that can't be.
+   */
+  #turn<T>(what: string, work: () => Promise<T>, inThread: () => Promise<T> | null = () => null): Promise<T> {
+    if (this.#closing !== null) {
       const cause = new Error("the file is closed");
       return Promise.reject(new FileError("other", { what, path: this.#path, cause }));
     }
-    const result = this.#underWay++ === 0 ? this.#run(what, work) : this.#tail.then(() => this.#run(what, work));
-    // The caller of a failed call gets its error. Later calls only wait for it.
-    this.#tail = result.then(() => {}, () => {});
-    return result;
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const settle = (result: Promise<T>) =>
+      result.then(resolve, (thrown) => {
+        this.#position = -1;
+        this.#leaveThread(); // which may be the cause
+        reject(toFileError(thrown, { what, path: this.#path }));
+      });
+    const call: Call = {
+      here: () => settle(work()),
+      inThread: () => {
+        const result = inThread();
+        return result && settle(result);
+      },
+    };
+    this.#waiting.push(call);
+    this.#next();
+    return promise;
   }
 
-  async #run<T>(what: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (thrown) {
-      this.#position = -1;
-      throw toFileError(thrown, { what, path: this.#path });
-    } finally {
-      this.#underWay--;
+  /** Makes the calls that need not wait any more. */
+  #next(): void {
+    while (this.#waiting.length > 0 && !this.#isBusy) {
+      const call = this.#waiting[0]!;
+      const inThread = call.inThread();
+      if (inThread !== null) {
+        this.#inThread++;
+        void inThread.then(() => {
+          this.#inThread--;
+          this.#next();
+        });
+      } else if (this.#inThread > 0) return;
+      else {
+        this.#isBusy = true;
+        void call.here().then(() => {
+          this.#isBusy = false;
+          this.#next();
+        });
+      }
+      this.#waiting.shift();
     }
   }
 }

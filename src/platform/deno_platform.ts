@@ -5,13 +5,14 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { arenaData, collectResults, diskThreads, openMemory } from "./arena.ts";
 import { startFileHashers } from "./deno_file_hashers.ts";
 import { denoFiles } from "./deno_files.ts";
 import { denoHttp } from "./deno_http.ts";
 import { denoNetwork } from "./deno_net.ts";
 import { nodeTimers } from "./node_modules.ts";
 import type { Platform } from "./platform.ts";
-import { startDigest } from "./start_digest.ts";
+import { sha1, startDigest } from "./start_digest.ts";
 
 /** Most bytes that one call of `crypto.getRandomValues` returns. */
 const RANDOM_LIMIT = 65_536;
@@ -39,8 +40,12 @@ export const denoPlatform: Platform = {
   },
   random: () => Math.random(),
   async sha1(data: Bytes) {
-    return new Uint8Array(await crypto.subtle.digest("SHA-1", data));
+    const shared = arenaData(data);
+    if (shared === null) return new Uint8Array(await crypto.subtle.digest("SHA-1", data));
+    return await diskThreads()?.hash(shared) ?? sha1(data);
   },
+  openMemory,
+  collectResults,
   digest: startDigest,
   startFileHashers,
   net: denoNetwork,

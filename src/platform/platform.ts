@@ -7,6 +7,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { PeerAddress } from "../base/address.ts";
+import type { DataMemory } from "../base/data_memory.ts";
 import type { Reach } from "../base/networks.ts";
 
 /** Access to everything outside the program. */
@@ -28,6 +29,19 @@ export interface Platform extends Clock {
   sha1(data: Bytes): Promise<Bytes>;
   /** Starts a digest of data that arrives in parts, computed on the caller's thread. */
   digest(algorithm: "sha1" | "sha256"): Digest;
+  /**
+   * Opens memory for data, on which other threads work where it lies: a digest by {@linkcode Platform.sha1} and the
+   * transfers of a {@linkcode FileHandle} don't copy it. Absent where everything runs on one thread.
+   *
+   * @param bytes Bytes that will be in use at most, besides the buffers of connections.
+   * @returns The memory, which has to be closed.
+   */
+  openMemory?(bytes: number): DataMemory;
+  /**
+   * Settles the promises of work that other threads have done. Called after each read from a socket, which saves those
+   * threads the waking of this one.
+   */
+  collectResults?(): void;
   /**
    * Starts hashing files on one thread per core. Absent where everything runs on one thread, as in a simulation.
    *

@@ -25,6 +25,7 @@ import "../lsd/lsd_message_test.ts";
 import "../lsd/lsd_schedule_test.ts";
 import "../nat/codecs_test.ts";
 import "../nat/port_keeper_test.ts";
+import "../platform/arena_test.ts";
 import "../platform/deno_database_test.ts";
 import "../platform/deno_file_hashers_test.ts";
 import "../platform/deno_files_test.ts";

@@ -9,6 +9,7 @@
  */
 
 import type { Bytes } from "./bytes.ts";
+import { type DataMemory, PLAIN_MEMORY } from "./data_memory.ts";
 
 /** Bytes that are always left to reading, however small the budget: four extents of the smallest size. */
 export const LEAST_READING = 256 * 1024;
@@ -46,6 +47,8 @@ export interface Extent {
 export interface MemoryBudgetOptions {
   /** Bytes left to reading whatever pieces need; by default an eighth, but at least {@linkcode LEAST_READING}. */
   readonly reading?: number;
+  /** Where the buffers are; by default in memory of the engine. */
+  readonly memory?: DataMemory;
 }
 
 /** Options for {@linkcode MemoryBudget.take}. */
@@ -62,6 +65,8 @@ export class MemoryBudget {
   readonly forPieces: number;
   /** Bytes that are left to reading whatever pieces need. */
   readonly forReading: number;
+  /** Where the buffers are. */
+  readonly memory: DataMemory;
   /** Torrents that have memory for pieces or wait for some, with the bytes that each has. */
   readonly #lent = new Map<MemoryBorrower, number>();
   readonly #waitingTorrents = new Set<MemoryBorrower>();
@@ -85,6 +90,7 @@ export class MemoryBudget {
   constructor(limit: number, options: MemoryBudgetOptions = {}) {
     if (!(limit >= 0 && limit < Infinity)) throw new RangeError(`The memory is a number of bytes, and not ${limit}`);
     this.limit = limit;
+    this.memory = options.memory ?? PLAIN_MEMORY;
     this.forReading = options.reading ?? Math.max(LEAST_READING, Math.floor(limit * READING_SHARE));
     this.forPieces = Math.max(Math.ceil(limit * (1 - MOST_READING)), limit - this.forReading);
   }
@@ -155,6 +161,7 @@ export class MemoryBudget {
     else this.#lent.delete(borrower);
     this.#pieces -= buffer.length;
     if (this.#members.has(borrower)) this.#keep(buffer);
+    else this.memory.free(buffer);
     this.#feedSoon();
   }
 
@@ -249,7 +256,10 @@ export class MemoryBudget {
   drop(extent: Extent): void {
     if (!this.#remove(extent)) return;
     if (this.#members.size > 0 || this.#extents.size > 0) this.#keep(extent.buffer);
-    else this.#drain(0);
+    else {
+      this.memory.free(extent.buffer);
+      this.#drain(0);
+    }
     this.#feedSoon();
   }
 
@@ -297,7 +307,7 @@ export class MemoryBudget {
       if (dropped !== null) return dropped;
       this.#drain(0);
     }
-    return new Uint8Array(length);
+    return this.memory.allocate(length);
   }
 
   #takeKept(length: number): Bytes | null {
@@ -310,7 +320,7 @@ export class MemoryBudget {
   #keep(buffer: Bytes): void {
     let kept = this.#free.get(buffer.length);
     if (kept === undefined) this.#free.set(buffer.length, kept = []);
-    if (kept.length >= KEEP_BUFFERS || this.used + buffer.length > this.limit) return;
+    if (kept.length >= KEEP_BUFFERS || this.used + buffer.length > this.limit) return this.memory.free(buffer);
     kept.push(buffer);
     this.#reserve += buffer.length;
   }
@@ -318,13 +328,19 @@ export class MemoryBudget {
   /** Frees empty buffers until no more than `most` bytes are kept. */
   #drain(most: number): void {
     for (const [length, kept] of this.#free) {
-      while (this.#reserve > most && kept.pop() !== undefined) this.#reserve -= length;
+      while (this.#reserve > most && kept.length > 0) {
+        this.memory.free(kept.pop()!);
+        this.#reserve -= length;
+      }
       if (kept.length === 0) this.#free.delete(length);
     }
   }
 
   #forget(length: number): void {
-    this.#reserve -= length * (this.#free.get(length)?.length ?? 0);
+    for (const buffer of this.#free.get(length) ?? []) {
+      this.memory.free(buffer);
+      this.#reserve -= length;
+    }
     this.#free.delete(length);
   }
 

@@ -157,7 +157,7 @@ export class Peer implements MessageHandler {
   /** Parses bytes from the peer. */
   readonly reader: FrameReader;
   /** Buffers bytes to the peer. */
-  readonly writer = new FrameWriter();
+  readonly writer: FrameWriter;
   /** The connection. Set before the first message. */
   output!: PeerOutput;
   readonly #host: PeerHost;
@@ -182,11 +182,13 @@ export class Peer implements MessageHandler {
     this.dht = options.handshake.dht ?? false;
     this.client = clientName(this.peerId);
     this.pieces = new Bitfield(host.pieceCount);
+    this.writer = new FrameWriter(host.memory);
     this.requests = new Requests({ fast: this.fast, writer: this.writer });
     this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
     this.extensions = new PeerExtensions(this, host);
     this.flood = new FloodLimit(() => host.now());
-    this.reader = new FrameReader(this, { pieceCount: host.pieceCount });
+    const { pieceCount, memory } = host;
+    this.reader = new FrameReader(this, { pieceCount, ...(memory !== undefined && { memory }) });
     this.connectedAt =
       this.lastReceived =
       this.lastSent =

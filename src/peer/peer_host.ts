@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { DataMemory } from "../base/data_memory.ts";
 import type { Encryption } from "../transport/transport.ts";
 import type { ExtensionHost } from "./extension_protocol.ts";
 import type { ReceivedBlock } from "./requests.ts";
@@ -13,6 +14,8 @@ import type { UploadHost } from "./uploads.ts";
 export interface SwarmOf<P> extends UploadHost, ExtensionHost<P> {
   /** Number of pieces; 0 before the metadata is known. Until then, piece messages of peers are not reported. */
   readonly pieceCount: number;
+  /** Memory for the buffers of connections; memory of the engine when absent. */
+  readonly memory?: DataMemory;
   /** Returns the time in milliseconds on a monotonic clock. */
   now(): number;
   /** Called when a peer announces one more piece. */

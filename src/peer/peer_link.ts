@@ -74,6 +74,8 @@ export class PeerLink implements PeerOutput {
   #upHeld = false;
   /** Whether the connection is counted in {@linkcode ReadTurns} as one with outstanding requests. */
   #sharing = false;
+  /** Whether {@linkcode PeerLink.run} may still use the receive buffer. */
+  #reading = true;
   #writing = false;
   #writingSince = 0;
   #batch = SMALLEST_BATCH;
@@ -132,6 +134,10 @@ export class PeerLink implements PeerOutput {
     } catch (error) {
       // A FloodError ends the connection too, but is no protocol violation.
       this.#end(messageOf(error), { fault: error instanceof WireError });
+    } finally {
+      this.#reading = false;
+      peer.reader.close();
+      if (!this.#writing) peer.writer.close();
     }
   }
 
@@ -267,6 +273,7 @@ export class PeerLink implements PeerOutput {
       }
     } finally {
       this.#writing = false;
+      if (!this.#reading) writer.close();
     }
   }
 }

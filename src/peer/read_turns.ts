@@ -15,14 +15,19 @@ const MANY = 8;
 /** Keeps the peer connections of a session from monopolizing the event loop. */
 export class ReadTurns {
   readonly #yieldToEventLoop: () => Promise<void>;
+  readonly #collectResults: () => void;
   #senders = 0;
   #watchers = 0;
   #left = TURN_BYTES;
   #turn: Promise<void> | null = null;
 
-  /** @param yieldToEventLoop Yields to the event loop; see `Platform.yieldToEventLoop`. */
-  constructor(yieldToEventLoop: () => Promise<void>) {
+  /**
+   * @param yieldToEventLoop Yields to the event loop; see `Platform.yieldToEventLoop`.
+   * @param collectResults Handles what other threads have done; see `Platform.collectResults`.
+   */
+  constructor(yieldToEventLoop: () => Promise<void>, collectResults: () => void = () => {}) {
     this.#yieldToEventLoop = yieldToEventLoop;
+    this.#collectResults = collectResults;
   }
 
   /** Called when a connection has outstanding requests. */
@@ -55,6 +60,7 @@ export class ReadTurns {
    * @returns A promise to wait for before the next read; `null` if there is no need to wait.
    */
   onRead(bytes: number): Promise<void> | null {
+    this.#collectResults();
     if (this.#senders < MANY && this.#watchers === 0) return this.#turn;
     this.#left -= bytes;
     if (this.#left > 0) return null;

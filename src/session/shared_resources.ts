@@ -7,6 +7,7 @@
 
 import type { PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
+import { type DataMemory, PLAIN_MEMORY } from "../base/data_memory.ts";
 import { MemoryBudget } from "../base/memory_budget.ts";
 import { VERSION } from "../base/version.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -72,6 +73,7 @@ export class SharedResources {
   readonly #ticker: Ticker;
   readonly #reads: ReadTurns;
   readonly #metadataMemory = new MetadataBudget();
+  readonly #data: DataMemory;
   #lent: Shared | null = null;
 
   /**
@@ -85,10 +87,12 @@ export class SharedResources {
     this.peerId = makePeerId(platform);
     this.#ticker = new Ticker(platform);
     this.connections = new ConnectionQuota(options.maxConnections ?? Math.max(maxPeers, DEFAULT_MAX_CONNECTIONS));
-    this.#reads = new ReadTurns(() => platform.yieldToEventLoop());
+    this.#reads = new ReadTurns(() => platform.yieldToEventLoop(), () => platform.collectResults?.());
     this.down = new BandwidthLimiter(platform, checkedRate(options.maxDown ?? null));
     this.up = new BandwidthLimiter(platform, checkedRate(options.maxUp ?? null));
-    this.memory = new MemoryBudget(options.cacheBytes ?? DEFAULT_CACHE);
+    const cache = options.cacheBytes ?? DEFAULT_CACHE;
+    this.#data = platform.openMemory?.(cache) ?? PLAIN_MEMORY;
+    this.memory = new MemoryBudget(cache, { memory: this.#data });
     const bind = options.bind === undefined ? {} : { bind: options.bind };
     this.encryption = new StreamEncryption(platform, options.encryption ?? "prefer");
     this.#transport = this.encryption.over(tcpTransport(platform.net, bind));
@@ -130,8 +134,9 @@ export class SharedResources {
     };
   }
 
-  /** Closes the UDP socket and all that uses it. */
+  /** Closes the UDP socket and all that uses it, and ends the threads that work on the memory. */
   close(): void {
+    this.#data.close();
     this.udpTrackers.close();
     this.datagrams.close();
   }

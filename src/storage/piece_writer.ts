@@ -1,10 +1,11 @@
 /**
- * Writes pieces to files: one write at a time per file, several files at a time, neighbouring writes merged.
+ * Writes pieces to files: several at a time, small neighbouring writes merged.
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import type { DataMemory } from "../base/data_memory.ts";
 import type { FileHandle } from "../platform/platform.ts";
 import type { FileMap, FileRange } from "./layout.ts";
 import type { OpenFiles } from "./open_files.ts";
@@ -13,6 +14,8 @@ import type { OpenFiles } from "./open_files.ts";
 export interface PieceWriterOptions {
   /** Files of the torrent. */
   readonly open: OpenFiles;
+  /** Memory for merged writes. */
+  readonly memory: DataMemory;
   /**
    * Called before the last byte of a file is written. If it rejects, the byte is not written, and the write fails with
    * that error.
@@ -47,19 +50,23 @@ interface Write {
 interface FileQueue {
   readonly file: number;
   writes: Write[];
-  /** Whether the file is being written or in line. */
-  scheduled: boolean;
+  /** Whether the file is in line. */
+  inLine: boolean;
+  /** Batches of writes that are under way. */
+  active: number;
 }
 
-/** Files that are written at one time. */
+/**
+ * Batches of writes that are under way at one time. Several for one file let its disk thread go on without waiting for
+ * this one.
+ */
 const PARALLEL = 4;
 /** Neighbouring writes of up to this many bytes together are merged into one. */
 const MERGE_BYTES = 1024 * 1024;
 /** Merging copies the data. For a write larger than this the copy costs more than it saves. */
 const MERGE_LARGEST = 256 * 1024;
-/** Free merge buffers, shared by all torrents. If none is free, writes are not merged. */
-const MERGE_BUFFERS: Bytes[] = [];
-let mergeBuffersLeft = 4;
+/** Merged writes that may still be started, in all torrents together. While there is none, writes are not merged. */
+let mergesLeft = 4;
 
 /** Writes the pieces of one torrent. */
 export class PieceWriter {
@@ -130,12 +137,17 @@ export class PieceWriter {
 
   #enqueue(file: number, write: Write): void {
     let queue = this.#queues.get(file);
-    if (queue === undefined) this.#queues.set(file, queue = { file, writes: [], scheduled: false });
+    if (queue === undefined) this.#queues.set(file, queue = { file, writes: [], inLine: false, active: 0 });
     queue.writes.push(write);
-    if (queue.scheduled) return;
-    queue.scheduled = true;
-    this.#line.push(queue);
+    // Small writes wait for the batch under way, so that they can be merged.
+    if (queue.active === 0 || write.data.length > MERGE_LARGEST) this.#putInLine(queue);
     if (this.#active < PARALLEL) void this.#work();
+  }
+
+  #putInLine(queue: FileQueue): void {
+    if (queue.inLine) return;
+    queue.inLine = true;
+    this.#line.push(queue);
   }
 
   /** Writes files from the line until it is empty. Never rejects: errors go to the jobs. */
@@ -144,13 +156,12 @@ export class PieceWriter {
     for (let queue = this.#line.shift(); queue !== undefined; queue = this.#line.shift()) {
       const writes = queue.writes;
       queue.writes = [];
+      queue.inLine = false;
+      queue.active++;
       await this.#writeAll(queue.file, writes);
-      if (queue.writes.length > 0) {
-        this.#line.push(queue); // to the end, so that every file gets its turn
-      } else {
-        queue.scheduled = false;
-        this.#queues.delete(queue.file);
-      }
+      queue.active--;
+      if (queue.writes.length > 0) this.#putInLine(queue); // to the end, so that every file gets its turn
+      else if (queue.active === 0) this.#queues.delete(queue.file);
     }
     this.#active--;
   }
@@ -167,8 +178,9 @@ export class PieceWriter {
     if (writes.length > 1) writes.sort((a, b) => a.position - b.position);
     for (let from = 0, to = 0; from < writes.length; from = to) {
       to = endOfRun(writes, from);
-      const buffer = to - from > 1 ? takeMergeBuffer() : null;
-      if (buffer === null) to = from + 1;
+      const isMerged = to - from > 1 && mergesLeft > 0;
+      if (!isMerged) to = from + 1;
+      const data = isMerged ? this.#merge(writes, { from, to }) : writes[from]!.data;
       let failure: Job["failure"] = null;
       try {
         const first = writes[from]!;
@@ -176,16 +188,36 @@ export class PieceWriter {
         if (last.position + last.data.length === this.#map.file(file).length) {
           await this.#options.beforeEnd(file, handle);
         }
-        await handle.write(buffer === null ? first.data : merge(writes, { from, to, buffer }), first.position);
+        await handle.write(data, first.position);
       } catch (thrown) {
         failure = { thrown };
       }
-      if (buffer !== null) MERGE_BUFFERS.push(buffer);
+      if (isMerged) this.#unmerge(data);
       // A failed write may have written some bytes, too.
       this.#options.onWrote(file);
       for (let i = from; i < to; i++) this.#done(writes[i]!.job, failure);
     }
     open.release(file);
+  }
+
+  /** Copies adjacent writes into one buffer. */
+  #merge(writes: readonly Write[], run: { readonly from: number; readonly to: number }): Bytes {
+    mergesLeft--;
+    const { memory } = this.#options;
+    const last = writes[run.to - 1]!;
+    const buffer = memory.allocate(last.position + last.data.length - writes[run.from]!.position);
+    let at = 0;
+    for (let i = run.from; i < run.to; i++) {
+      const { data } = writes[i]!;
+      memory.copy(buffer, at, data, 0, data.length);
+      at += data.length;
+    }
+    return buffer;
+  }
+
+  #unmerge(buffer: Bytes): void {
+    mergesLeft++;
+    this.#options.memory.free(buffer);
   }
 
   /** Counts a range as done. The job settles with its last range, because its data may be in use until then. */
@@ -205,13 +237,6 @@ export class PieceWriter {
   }
 }
 
-function takeMergeBuffer(): Bytes | null {
-  const kept = MERGE_BUFFERS.pop();
-  if (kept !== undefined || mergeBuffersLeft === 0) return kept ?? null;
-  mergeBuffersLeft--;
-  return new Uint8Array(MERGE_BYTES);
-}
-
 /** Returns the end of the run of adjacent writes that begins at `from`. */
 function endOfRun(writes: readonly Write[], from: number): number {
   let { position, data } = writes[from]!;
@@ -227,16 +252,4 @@ function endOfRun(writes: readonly Write[], from: number): number {
     ({ position, data } = next);
   }
   return to;
-}
-
-function merge(
-  writes: readonly Write[],
-  run: { readonly from: number; readonly to: number; readonly buffer: Bytes },
-): Bytes {
-  let at = 0;
-  for (let i = run.from; i < run.to; i++) {
-    run.buffer.set(writes[i]!.data, at);
-    at += writes[i]!.data.length;
-  }
-  return run.buffer.subarray(0, at);
 }

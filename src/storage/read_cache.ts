@@ -170,7 +170,7 @@ export class ReadCache {
       const part = from - i * this.#length;
       const count = Math.min(end - from, this.#length - part);
       extent.taken += count;
-      into.set(extent.buffer.subarray(part, part + count), at);
+      this.#memory.memory.copy(into, at, extent.buffer, part, count);
       at += count;
       from += count;
     }

@@ -5,6 +5,7 @@
  */
 
 import { Bitfield } from "../base/bitfield.ts";
+import type { DataMemory } from "../base/data_memory.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform } from "../platform/platform.ts";
 import { DiskFiles } from "./disk_files.ts";
@@ -20,6 +21,8 @@ import { fillFromPartFile, findPieces, type StartOptions } from "./find_pieces.t
 export interface SelectedFilesOptions {
   /** Clocks and files. */
   readonly platform: Pick<Platform, "now" | "wallClock" | "files">;
+  /** Memory for merged writes. */
+  readonly memory: DataMemory;
   /** Download folder. */
   readonly folder: string;
   /** Info-hash of the torrent. */
@@ -91,6 +94,7 @@ export class SelectedFiles {
     this.flusher = new Flusher(this.map, { disk: this.disk, onChange: () => options.onChange() });
     this.writer = new PieceWriter(this.map, {
       open: this.disk.open,
+      memory: options.memory,
       beforeEnd: (file, handle) => this.disk.checkSize(file, handle),
       onWrote: (file) => {
         this.flusher.wrote(file);

@@ -207,6 +207,7 @@ export class WorkingFiles {
     const { platform, infoHash, maxOpenFiles = MAX_OPEN_FILES } = this.#options;
     const options = {
       platform,
+      memory: this.#options.memory.memory,
       folder: this.folder,
       infoHash,
       maxOpenFiles,

@@ -9,6 +9,7 @@
 import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
+import type { DataMemory } from "../base/data_memory.ts";
 import { messageOf, type ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { pieceSize } from "../metainfo/mod.ts";
@@ -77,6 +78,8 @@ export interface SwarmOptions {
 export class Swarm implements PeerHost {
   /** Pieces of the torrent; 0 before the content is attached. */
   pieceCount = 0;
+  /** Memory for the buffers of connections. */
+  readonly memory: DataMemory;
   readonly #options: SwarmOptions;
   readonly #peers: PeerSet;
   readonly #slots: UploadSlots;
@@ -88,8 +91,10 @@ export class Swarm implements PeerHost {
   #stopped = false;
 
   constructor(options: SwarmOptions) {
-    const { shared: { platform, transport, reads, policy }, limits, events } = options;
+    const { shared, limits, events } = options;
+    const { platform, transport, reads, policy } = shared;
     this.#options = options;
+    this.memory = shared.budget.memory;
     this.#slots = new UploadSlots(() => platform.random());
     this.#peers = new PeerSet({
       platform,

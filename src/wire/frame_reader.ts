@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { type DataMemory, PLAIN_MEMORY } from "../base/data_memory.ts";
 import { MAX_EXTENDED, MAX_RECEIVE_BUFFER, MAX_UNKNOWN, MAX_UNKNOWN_BITFIELD } from "../base/defences.ts";
 import { BLOCK_SIZE, FIXED_LENGTH, MessageId, messageName, PIECE_HEADER, WireError } from "./messages.ts";
 
@@ -36,6 +37,8 @@ export interface MessageHandler {
 export interface FrameReaderOptions {
   /** Number of pieces of the torrent, which fixes the length of a bitfield; 0 while unknown. */
   readonly pieceCount: number;
+  /** Where the buffer is once it is large; by default in memory of the engine. */
+  readonly memory?: DataMemory;
 }
 
 /** Initial receive buffer in bytes, for a peer that sends little. */
@@ -50,6 +53,7 @@ const SMALL_BUFFER = 4 * 1024;
 export class FrameReader {
   readonly #handler: MessageHandler;
   #bitfieldLength = 0;
+  #memory: DataMemory;
   #buffer: Bytes = new Uint8Array(SMALL_BUFFER);
   #view = new DataView(this.#buffer.buffer);
   #start = 0;
@@ -58,6 +62,7 @@ export class FrameReader {
 
   constructor(handler: MessageHandler, options: FrameReaderOptions) {
     this.#handler = handler;
+    this.#memory = options.memory ?? PLAIN_MEMORY;
     this.setPieceCount(options.pieceCount);
   }
 
@@ -85,6 +90,14 @@ export class FrameReader {
   /** Room for the next read; never empty. Valid until the next call of {@linkcode FrameReader.received}. */
   get space(): Bytes {
     return this.#buffer.subarray(this.#end);
+  }
+
+  /** Frees the buffer. No read may be under way, and nothing can be parsed any more. */
+  close(): void {
+    this.#memory.free(this.#buffer);
+    this.#memory = PLAIN_MEMORY;
+    this.#use(new Uint8Array(0));
+    this.#start = this.#end = 0;
   }
 
   /**
@@ -179,11 +192,12 @@ export class FrameReader {
           view.getUint32(at + 9),
         );
       case MessageId.bitfield:
-        return this.#handler.onBitfield(this.#buffer.subarray(at + 1, at + length));
+        return this.#handler.onBitfield(this.#buffer.slice(at + 1, at + length));
       case MessageId.port:
         return this.#handler.onPort(view.getUint16(at + 1));
       case MessageId.extended:
-        return this.#handler.onExtended(this.#buffer[at + 1]!, this.#buffer.subarray(at + 2, at + length));
+        // Copied, since text isn't decoded where other threads could change it.
+        return this.#handler.onExtended(this.#buffer[at + 1]!, this.#buffer.slice(at + 2, at + length));
       default:
         return this.#handler.onUnknown(id);
     }
@@ -197,14 +211,19 @@ export class FrameReader {
     // The buffer grows only as fast as a long message arrives: a peer that announces a megabyte has to send it first.
     if (needed > size && left === size) size = Math.min(size * 2, needed);
     if (size !== this.#buffer.length) {
-      const larger = new Uint8Array(size);
-      larger.set(this.#buffer.subarray(this.#start, this.#end));
-      this.#buffer = larger;
-      this.#view = new DataView(larger.buffer);
+      const larger = this.#memory.allocate(size);
+      this.#memory.copy(larger, 0, this.#buffer, this.#start, left);
+      this.#memory.free(this.#buffer);
+      this.#use(larger);
     } else if (this.#start > 0 && left > 0) {
-      this.#buffer.copyWithin(0, this.#start, this.#end);
+      this.#memory.copy(this.#buffer, 0, this.#buffer, this.#start, left);
     }
     this.#start = 0;
     this.#end = left;
+  }
+
+  #use(buffer: Bytes): void {
+    this.#buffer = buffer;
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
   }
 }

@@ -5,14 +5,12 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { type DataMemory, PLAIN_MEMORY } from "../base/data_memory.ts";
 import { MessageId, PIECE_HEADER } from "./messages.ts";
 
 /** Initial send buffer in bytes, for a peer that we don't upload to. */
 const SMALL_BUFFER = 1024;
-/**
- * Buffers larger than this many bytes are freed once they are empty, so that a peer costs little when its upload is
- * over.
- */
+/** Buffers larger than this many bytes are freed once they are empty and written. */
 const KEEP_BUFFER = 512 * 1024;
 
 /**
@@ -20,11 +18,17 @@ const KEEP_BUFFER = 512 * 1024;
  * messages can be appended while the first buffer is being written.
  */
 export class FrameWriter {
+  #memory: DataMemory;
   #buffer: Bytes = new Uint8Array(SMALL_BUFFER);
   #view = new DataView(this.#buffer.buffer);
   #spare: Bytes | null = null;
   #length = 0;
   #payload = 0;
+
+  /** @param memory Where large buffers are; by default in memory of the engine. */
+  constructor(memory: DataMemory = PLAIN_MEMORY) {
+    this.#memory = memory;
+  }
 
   /** Bytes that wait to be taken. */
   get length(): number {
@@ -49,12 +53,26 @@ export class FrameWriter {
   take(): Bytes {
     const full = this.#buffer;
     const taken = full.subarray(0, this.#length);
-    const spare = this.#spare ?? new Uint8Array(SMALL_BUFFER);
-    this.#spare = full.length > KEEP_BUFFER ? null : full;
-    this.#use(spare);
+    let spare = this.#spare;
+    if (spare !== null && spare.length > KEEP_BUFFER) {
+      this.#memory.free(spare);
+      spare = null;
+    }
+    this.#spare = full;
+    this.#use(spare ?? new Uint8Array(SMALL_BUFFER));
     this.#length = 0;
     this.#payload = 0;
     return taken;
+  }
+
+  /** Frees the buffers, of which none may be being written. What is appended from now on is lost. */
+  close(): void {
+    this.#memory.free(this.#buffer);
+    if (this.#spare !== null) this.#memory.free(this.#spare);
+    this.#memory = PLAIN_MEMORY;
+    this.#spare = null;
+    this.#use(new Uint8Array(SMALL_BUFFER));
+    this.#length = this.#payload = 0;
   }
 
   /** Appends raw bytes. */
@@ -147,8 +165,9 @@ export class FrameWriter {
   #room(bytes: number): number {
     const at = this.#length;
     if (at + bytes > this.#buffer.length) {
-      const larger = new Uint8Array(Math.max(this.#buffer.length * 2, at + bytes));
-      larger.set(this.#buffer.subarray(0, at));
+      const larger = this.#memory.allocate(Math.max(this.#buffer.length * 2, at + bytes));
+      this.#memory.copy(larger, 0, this.#buffer, 0, at);
+      this.#memory.free(this.#buffer);
       this.#use(larger);
     }
     this.#length = at + bytes;
@@ -157,6 +176,6 @@ export class FrameWriter {
 
   #use(buffer: Bytes): void {
     this.#buffer = buffer;
-    this.#view = new DataView(buffer.buffer);
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
   }
 }

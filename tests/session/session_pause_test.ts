@@ -26,7 +26,7 @@ function pauseAtFirstPiece(torrent: TorrentHandle): Promise<void> {
 
 Deno.test("a torrent that is paused leaves everybody, keeps what it has, and goes on from there", async () => {
   await using lab = new Lab();
-  const { meta, data, source } = await lab.payload(6_000_000);
+  const { meta, data, source } = await lab.payload(40_000_000);
   const seeder = await lab.seeder(meta, source);
   const { session, events } = await lab.session();
   const folder = lab.make("out");

@@ -33,6 +33,7 @@ import type { HostProfile, Nic } from "./network.ts";
 import { Listener } from "./watch.ts";
 import type { SimConnection } from "./stream.ts";
 import type { World } from "./world.ts";
+import { PoisonedMemory } from "../support/poisoned_memory.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 
 /** Download folder on every disk, unless a scenario moves the torrent. */
@@ -319,6 +320,7 @@ export class SimHost {
       randomBytes: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       sha1: (data) => this.#sha1(data),
       digest: startDigest,
+      openMemory: () => new PoisonedMemory(),
       net: mortal(this.nic, process),
       http: {
         request: (request) => this.#request(process, request),

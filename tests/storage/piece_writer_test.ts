@@ -1,9 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { Bytes } from "../../src/base/bytes.ts";
+import { PLAIN_MEMORY } from "../../src/base/data_memory.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
+import type { FileHandle } from "../../src/platform/platform.ts";
 import { OpenFiles } from "../../src/storage/open_files.ts";
 import { PieceWriter } from "../../src/storage/piece_writer.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
-import { VirtualClock } from "../support/virtual_clock.ts";
+import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { Torrent } from "./fixture.ts";
 
 function setUp(torrent: Torrent, files = new MemoryFiles()) {
@@ -11,6 +14,7 @@ function setUp(torrent: Torrent, files = new MemoryFiles()) {
   const touched = new Set<number>();
   const open = new OpenFiles((file) => files.open(`/${file}`, "write"), 8);
   const writer = new PieceWriter(torrent.map, {
+    memory: PLAIN_MEMORY,
     open,
     beforeEnd: () => Promise.resolve(),
     onWrote: (file) => void touched.add(file),
@@ -97,4 +101,37 @@ Deno.test("PieceWriter fails all that waits for a file that can't be opened", as
   files.onCall = () => null;
   await writer.write(1, one.piece(1));
   assertEquals(written, [1]);
+});
+
+Deno.test("PieceWriter hands on large pieces of a file while others of it are being written, but no more than four", async () => {
+  const size = 300 * 1024;
+  const large = new Torrent(size, [{ path: "a", length: 6 * size }]);
+  const positions: number[] = [];
+  const finish: (() => void)[] = [];
+  const handle = {
+    write(_: Bytes, position: number) {
+      positions.push(position / size);
+      return new Promise<void>((resolve) => finish.push(resolve));
+    },
+  };
+  const written: number[] = [];
+  const writer = new PieceWriter(large.map, {
+    memory: PLAIN_MEMORY,
+    open: new OpenFiles(() => Promise.resolve(handle as unknown as FileHandle), 8),
+    beforeEnd: () => Promise.resolve(),
+    onWrote: () => {},
+    onPiece: (piece) => void written.push(piece),
+  });
+  const work = [0, 1, 2, 3, 4, 5].map((piece) => writer.write(piece, large.piece(piece)));
+  await settle();
+  assertEquals(positions.length, 4);
+  finish[2]!();
+  await settle();
+  assertEquals([positions.length, written], [5, [positions[2]!]], "whichever is over first");
+  for (let i = 0; i < 6; i++) {
+    finish[i]!();
+    await settle();
+  }
+  await Promise.all(work);
+  assertEquals(positions.toSorted(), [0, 1, 2, 3, 4, 5]);
 });

@@ -3,6 +3,7 @@ import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";
 import { MessageId, WireError } from "../../src/wire/messages.ts";
+import { PoisonedMemory } from "../support/poisoned_memory.ts";
 import { fc } from "../support/property.ts";
 import { frame, Recorder } from "../support/wire.ts";
 
@@ -22,7 +23,14 @@ function feed(reader: FrameReader, stream: Uint8Array, sizes: () => number): voi
 
 function parse(stream: Uint8Array, sizes: () => number = () => 65536): string[] {
   const recorder = new Recorder();
-  feed(new FrameReader(recorder, { pieceCount: PIECES }), stream, sizes);
+  const memory = new PoisonedMemory();
+  const reader = new FrameReader(recorder, { pieceCount: PIECES, memory });
+  try {
+    feed(reader, stream, sizes);
+  } finally {
+    reader.close();
+    assertEquals(memory.inUse, 0);
+  }
   return recorder.log;
 }
 
@@ -61,10 +69,16 @@ Deno.test("FrameReader reads what FrameWriter wrote, however the stream is cut",
       fc.array(message, { maxLength: 30 }),
       fc.infiniteStream(fc.integer({ min: 1, max: 40_000 })),
       (all, cuts) => {
-        const writer = new FrameWriter();
+        const memory = new PoisonedMemory();
+        const writer = new FrameWriter(memory);
         for (const one of all) one.write(writer);
         const log = parse(writer.take(), () => cuts.next().value!);
         assertEquals(log, all.map((one) => one.log));
+        for (const one of all.slice(10)) one.write(writer);
+        const second = parse(writer.take(), () => cuts.next().value!);
+        assertEquals(second, all.slice(10).map((one) => one.log), "the buffers take turns");
+        writer.close();
+        assertEquals(memory.inUse, 0);
       },
     ),
     { numRuns: 60 },

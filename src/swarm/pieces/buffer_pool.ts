@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../../base/bytes.ts";
+import type { DataMemory } from "../../base/data_memory.ts";
 import type { MemoryBorrower, MemoryBudget } from "../../base/memory_budget.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 
@@ -24,6 +25,13 @@ const PARTS_IN_SHARE = 8;
 /** Bytes of the largest part. */
 const MOST_PART = 512 * 1024;
 
+/**
+ * Part of the budget, and bytes, that complete pieces take while they are checked and written when no further piece is
+ * started. More of them don't make a disk faster, but take the processor's cache from those that are being worked on.
+ */
+const MOST_COMPLETE = 1 / 4;
+const LEAST_MOST_COMPLETE = 16 * 1024 * 1024;
+
 /** Lower bound for {@linkcode BufferPool.capacity}, by which the pieces are divided among the peers. */
 const LEAST_PIECES = 2;
 
@@ -37,6 +45,8 @@ export class BufferPool implements MemoryBorrower {
   readonly #size: number;
   #used = 0;
   #lent = 0;
+  /** Bytes of pieces that are being checked or written. */
+  #complete = 0;
 
   /**
    * @param budget The session's memory budget.
@@ -45,6 +55,11 @@ export class BufferPool implements MemoryBorrower {
   constructor(budget: MemoryBudget, size: number) {
     this.#budget = budget;
     this.#size = size;
+  }
+
+  /** Where the buffers are. */
+  get data(): DataMemory {
+    return this.#budget.memory;
   }
 
   /** Pieces that fit into the budget if no other torrent uses it, at least 2. */
@@ -75,6 +90,16 @@ export class BufferPool implements MemoryBorrower {
   /** Whether a piece can be started. A torrent without a buffer can always start one, so that no download stalls. */
   get available(): boolean {
     return this.#used === 0 || this.#budget.has(this, this.unit);
+  }
+
+  /** Whether so many pieces are being checked and written that others should wait. */
+  get isBehind(): boolean {
+    return this.#complete > Math.max(LEAST_MOST_COMPLETE, this.#budget.limit * MOST_COMPLETE);
+  }
+
+  /** Notes that a buffer holds a complete piece, which is checked and written, or no longer does. */
+  countComplete(buffer: Bytes, isComplete: boolean): void {
+    this.#complete += isComplete ? buffer.length : -buffer.length;
   }
 
   /**

@@ -116,10 +116,10 @@ export class LargePieceMemory {
     return -1;
   }
 
-  /** Stores bytes of a block that has memory. */
-  put(bytes: Bytes, begin: number): void {
+  /** Returns where the bytes of a block that has memory are stored, given their offset in the piece. */
+  placeOf(begin: number): { readonly buffer: Bytes; readonly at: number } {
     const part = Math.floor(begin / this.#memory.length);
-    this.#buffers[part]!.set(bytes, begin - part * this.#memory.length);
+    return { buffer: this.#buffers[part]!, at: begin - part * this.#memory.length };
   }
 
   /** Returns bytes in memory, which must be in one part. */

@@ -5,16 +5,15 @@
  */
 
 import type { Bytes } from "../../base/bytes.ts";
+import type { DataMemory } from "../../base/data_memory.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Digest } from "../../platform/platform.ts";
 import { LargePieceMemory, type PartMemory, type Stretch } from "./large_piece_memory.ts";
 
 /** Sender of a block that hasn't been received. Connection numbers begin at 1. */
 const NOBODY = 0;
-/** Bytes after which data is hashed: few enough to be in the processor's cache, enough that calls cost nothing. */
+/** Bytes of a part after which data is hashed: few enough to be in the processor's cache. */
 const HASH_STEP = 128 * 1024;
-/** Bytes that are hashed without a break, at most, since other work waits meanwhile. */
-const HASH_MOST = 1024 * 1024;
 
 /** Options for {@linkcode PartialPiece}. */
 export interface PartialPieceOptions {
@@ -22,8 +21,10 @@ export interface PartialPieceOptions {
   readonly size: number;
   /** A buffer for the whole piece, or the source of buffers for its parts if the piece is too large for one. */
   readonly memory: Bytes | PartMemory;
-  /** SHA-1 digest that hashes the piece. */
-  readonly digest: Digest;
+  /** Where buffers are, which copies between them. */
+  readonly data: DataMemory;
+  /** Starts a SHA-1 digest, for a piece that isn't held whole. */
+  readonly startDigest: () => Digest;
   /** Current time in milliseconds. */
   readonly now: number;
 }
@@ -50,18 +51,10 @@ export interface ReceiveBlockOptions {
   readonly now: number;
 }
 
-/** Options for {@linkcode PartialPiece.restart}. */
-export interface ReopenOptions {
-  /** A new SHA-1 digest for the piece. */
-  readonly digest: Digest;
-  /** Current time in milliseconds. */
-  readonly now: number;
-}
-
 /**
- * The blocks of one piece: free, requested, or received. The piece is hashed while it arrives, from its beginning up to
- * the first gap. A piece that is too large to be held whole is written to disk in parts, and what wasn't hashed before
- * is read back.
+ * The blocks of one piece: free, requested, or received. A piece that is too large to be held whole is written to disk in
+ * parts. It is hashed while it arrives, from its beginning up to the first gap, and what wasn't hashed before it went to
+ * disk is read back.
  */
 export class PartialPiece {
   /** Piece index. */
@@ -92,7 +85,10 @@ export class PartialPiece {
   #free: number;
   #missing: number;
   #firstFree = 0;
-  #digest: Digest;
+  readonly #data: DataMemory;
+  readonly #startDigest: () => Digest;
+  /** Digest of a piece that isn't held whole. */
+  #digest: Digest | null = null;
   /** Number of blocks in memory, or hashed already, from the beginning of the piece up to the first gap. */
   #prefix = 0;
   /** Number of bytes that have been hashed, from the beginning of the piece. */
@@ -106,7 +102,9 @@ export class PartialPiece {
     const { memory } = options;
     this.#whole = memory instanceof Uint8Array ? memory : null;
     this.parts = memory instanceof Uint8Array ? null : new LargePieceMemory(options.size, memory);
-    this.#digest = options.digest;
+    this.#data = options.data;
+    this.#startDigest = options.startDigest;
+    if (this.parts !== null) this.#digest = options.startDigest();
     this.lastBlockAt = options.now;
     this.blockCount = Math.ceil(options.size / BLOCK_SIZE);
     this.senders = new Int32Array(this.blockCount);
@@ -158,27 +156,20 @@ export class PartialPiece {
   /**
    * Stores bytes of a block that hasn't been received and has memory.
    *
-   * @param bytes The bytes.
    * @param begin Offset in the piece.
+   * @param source Buffer with the bytes.
+   * @param at Offset of the first byte in the buffer.
+   * @param length Number of bytes.
    */
-  put(bytes: Bytes, begin: number): void {
-    if (this.#whole !== null) this.#whole.set(bytes, begin);
-    else this.parts!.put(bytes, begin);
+  put(begin: number, source: Bytes, at: number, length: number): void {
+    if (this.#whole !== null) return this.#data.copy(this.#whole, begin, source, at, length);
+    const place = this.parts!.placeOf(begin);
+    this.#data.copy(place.buffer, place.at, source, at, length);
   }
 
-  /**
-   * Hashes some of the remaining bytes of a complete piece.
-   *
-   * @returns `true` if the whole piece is hashed now.
-   */
-  hashMore(): boolean {
-    this.#hash();
-    return this.#hashed === this.size;
-  }
-
-  /** The digest of the piece. May be read only once, after the whole piece has been hashed. */
+  /** The digest of a piece that isn't held whole. May be read only once, after the whole piece has been hashed. */
   get digest(): Bytes {
-    return this.#digest.digest();
+    return this.#digest!.digest();
   }
 
   /** Returns the length of a block in bytes. */
@@ -243,8 +234,9 @@ export class PartialPiece {
     this.senders[block] = options.sender;
     this.#missing--;
     this.lastBlockAt = options.now;
+    if (this.parts === null) return;
     this.#advance();
-    if (this.parts === null || !this.parts.arrived(block)) return this.#hash();
+    if (!this.parts.arrived(block)) return this.#hash();
     // What is hashed now doesn't have to be read back.
     this.#hash(true);
     this.parts.leave(block);
@@ -265,7 +257,7 @@ export class PartialPiece {
     ) {
       end = Math.min(this.size, end + BLOCK_SIZE);
     }
-    return end > begin ? { begin, end, digest: this.#digest } : null;
+    return end > begin ? { begin, end, digest: this.#digest! } : null;
   }
 
   /** Hashes bytes that were read back, unless the piece has been restarted meanwhile. */
@@ -298,12 +290,10 @@ export class PartialPiece {
    * blocks free.
    *
    * @param isSuspect Returns `true` if the blocks of a connection are removed.
+   * @param now Current time in milliseconds.
    * @returns Bytes that were removed.
    */
-  restart(
-    isSuspect: (sender: number) => boolean,
-    options: ReopenOptions,
-  ): number {
+  restart(isSuspect: (sender: number) => boolean, now: number): number {
     let bytes = 0;
     this.#asked.fill(0);
     for (let block = 0; block < this.blockCount; block++) {
@@ -314,10 +304,12 @@ export class PartialPiece {
     }
     this.#free = this.#missing;
     this.#firstFree = this.#prefix = this.#hashed = 0;
-    this.parts?.reset((block) => this.has(block));
-    this.#advance();
-    this.#digest = options.digest;
-    this.startedAt = this.lastBlockAt = options.now;
+    if (this.parts !== null) {
+      this.parts.reset((block) => this.has(block));
+      this.#advance();
+      this.#digest = this.#startDigest();
+    }
+    this.startedAt = this.lastBlockAt = now;
     this.owner = null;
     this.failed = true;
     return bytes;
@@ -325,19 +317,19 @@ export class PartialPiece {
 
   /** Moves the prefix on to the first block that isn't in memory. */
   #advance(): void {
-    const { parts } = this;
+    const parts = this.parts!;
     while (
-      this.senders[this.#prefix] !== NOBODY && this.#prefix < this.blockCount && !parts?.isGone(this.#prefix)
+      this.senders[this.#prefix] !== NOBODY && this.#prefix < this.blockCount && !parts.isGone(this.#prefix)
     ) this.#prefix++;
   }
 
   /** Hashes what is in memory; with `now` set, even a small amount. */
   #hash(now = false): void {
+    const parts = this.parts!;
     const begin = this.#hashed;
-    let end = Math.min(this.#prefix * BLOCK_SIZE, begin + HASH_MOST, this.size);
-    if (this.parts !== null) end = Math.min(end, this.parts.endOfPart(begin));
+    const end = Math.min(this.#prefix * BLOCK_SIZE, this.size, parts.endOfPart(begin));
     if (end <= begin || (end - begin < HASH_STEP && end < this.size && !now)) return;
-    this.#digest.update(this.parts?.bytes({ begin, end }) ?? this.#whole!.subarray(begin, end));
+    this.#digest!.update(parts.bytes({ begin, end }));
     this.#hashed = end;
   }
 }

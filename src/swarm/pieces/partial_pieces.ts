@@ -45,7 +45,7 @@ export interface PartialPiecesOptions {
   /** Buffers for pieces. */
   readonly pool: BufferPool;
   /** Clock, random numbers, digests and yielding to other work. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "sha1" | "yieldToEventLoop">;
 }
 
 /**
@@ -92,7 +92,7 @@ export class PartialPieces {
   pieceAbandoned: (index: number) => void = () => {};
   #wanted: Bitfield;
   readonly #host: PartialPiecesHost;
-  readonly #platform: Pick<Platform, "now" | "digest" | "yieldToEventLoop">;
+  readonly #platform: Pick<Platform, "now" | "digest">;
   readonly #smartBan: SmartBan;
   /** Complete pieces that are being checked or written, each with a promise that settles when that is over. */
   readonly #verifying = new Map<PartialPiece, Promise<void>>();
@@ -214,7 +214,8 @@ export class PartialPieces {
     const memory = this.#memoryFor(size, (leaving) => this.#onDisk.leave(piece, leaving));
     this.picker.remove(index);
     this.reserved.delete(index);
-    const piece = new PartialPiece(index, { size, memory, digest: this.#platform.digest("sha1"), now });
+    const startDigest = () => this.#platform.digest("sha1");
+    const piece = new PartialPiece(index, { size, memory, data: this.pool.data, startDigest, now });
     if (piece.parts !== null) this.#onDisk.begin(piece);
     piece.failed = this.suspects(index);
     this.active.set(index, piece);
@@ -294,7 +295,7 @@ export class PartialPieces {
    */
   restartPiece(piece: PartialPiece, isSuspect: (sender: number) => boolean): void {
     this.parole.release(piece, { complete: false });
-    this.wasted += piece.restart(isSuspect, { digest: this.#platform.digest("sha1"), now: this.#platform.now() });
+    this.wasted += piece.restart(isSuspect, this.#platform.now());
     piece.provenOnly = false;
     this.open.add(piece);
   }
@@ -303,6 +304,7 @@ export class PartialPieces {
   finish(piece: PartialPiece): void {
     this.#close(piece, { complete: true });
     this.#checking.add(piece.index);
+    if (piece.buffer !== null) this.pool.countComplete(piece.buffer, true);
     this.#verifying.set(piece, this.#verify(piece));
   }
 
@@ -393,6 +395,7 @@ export class PartialPieces {
     }
     // Must happen in the same turn as the verdict: a piece is never in `#verifying` and `active` at the same time.
     this.#verifying.delete(piece);
+    if (piece.buffer !== null) this.pool.countComplete(piece.buffer, false);
     if (result !== "reopened") this.#giveBack(piece);
     this.#closePool();
     for (const tell of this.pieceVerified) tell(result === "right");

@@ -29,7 +29,7 @@ export interface PieceDownloadHost extends PartialPiecesHost {
 /** Options for {@linkcode PieceDownload}. */
 export interface PieceDownloadOptions extends PartialPiecesOptions {
   /** Clock, randomness and digests. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "sha1" | "yieldToEventLoop">;
 }
 
 /** A piece that is no longer wanted is given up after this many milliseconds without a block. */
@@ -402,7 +402,7 @@ export class PieceDownload {
       this.started.wasted += block.length;
       return;
     }
-    piece.put(block.source.subarray(block.at, block.at + block.length), block.begin);
+    piece.put(block.begin, block.source, block.at, block.length);
     piece.receive(number, { sender: peer.number, asked, now: peer.lastReceived });
     peer.snubbed = peer.quiet = false;
     if (piece.free === 0) this.#open.delete(piece);

@@ -95,6 +95,10 @@ export class RequestStrategy {
     if (peer.proven) want = this.#startPieces(peer, want, now);
     if (want <= 0) return;
     if (this.#join(peer, this.#started.parole.joinable(peer, now), want, now) <= 0) return;
+    if (this.#pool.isBehind && this.#picker.size > 0) {
+      this.starved = true;
+      return;
+    }
     if (!this.#pool.available) {
       this.starved = true;
       if (this.#picker.size > 0 || this.#open.size > 0) this.#pool.wants();
@@ -124,7 +128,7 @@ export class RequestStrategy {
       for (const piece of parole.of(peer)) if (want > 0) want = this.#ask(peer, piece, want, now);
     }
     if (peer.quiet && this.#open.size > 0) return want;
-    while (want > 0 && this.#picker.size > 0 && this.#pool.available) {
+    while (want > 0 && this.#picker.size > 0 && this.#pool.available && !this.#pool.isBehind) {
       const alone = !peer.proven && !peer.quiet && parole.size < this.#mostOwned;
       if (!peer.proven && (!parole.mayOwnNewPiece(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
       const index = this.pick(peer);

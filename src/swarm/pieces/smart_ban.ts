@@ -100,7 +100,7 @@ export interface SmartBanHost {
 /** Options for {@linkcode SmartBan}. */
 export interface SmartBanOptions {
   /** Digests and yielding to other work. */
-  readonly platform: Pick<Platform, "digest" | "yieldToEventLoop">;
+  readonly platform: Pick<Platform, "digest" | "sha1" | "yieldToEventLoop">;
   /** Pieces that aren't held whole. */
   readonly onDisk: LargePiecesOnDisk;
 }
@@ -108,7 +108,7 @@ export interface SmartBanOptions {
 /** Checks complete pieces against their hashes. */
 export class SmartBan {
   readonly #host: SmartBanHost;
-  readonly #platform: Pick<Platform, "digest" | "yieldToEventLoop">;
+  readonly #platform: SmartBanOptions["platform"];
   readonly #onDisk: LargePiecesOnDisk;
   readonly #evidence = new BlockEvidence();
 
@@ -139,10 +139,9 @@ export class SmartBan {
   async check(piece: PartialPiece): Promise<boolean | null> {
     const { index } = piece;
     await undefined; // the check may close connections, and one of them is parsing the read that completed the piece
-    if (piece.parts !== null) await this.#onDisk.hashed(piece);
-    if (this.#onDisk.isMoved(piece)) return null;
-    while (!piece.hashMore()) await this.#platform.yieldToEventLoop();
-    if (equalBytes(piece.digest, this.#host.pieceHash(index))) {
+    const digest = piece.parts === null ? await this.#platform.sha1(piece.data) : await this.#digestOnDisk(piece);
+    if (digest === null) return null;
+    if (equalBytes(digest, this.#host.pieceHash(index))) {
       const digests = this.suspects(index) ? await this.#digests(piece) : [];
       if (this.#onDisk.isMoved(piece)) return null;
       if (this.suspects(index)) this.#accuse(this.#evidence.passed(index, digests), index);
@@ -155,6 +154,12 @@ export class SmartBan {
     this.#host.pieceFailed(index, [...new Set(senders)]);
     this.#accuse(guilty, index);
     return false;
+  }
+
+  /** Returns the digest of a piece that isn't held whole, or `null` if its files have moved since it was written. */
+  async #digestOnDisk(piece: PartialPiece): Promise<Uint8Array | null> {
+    await this.#onDisk.hashed(piece);
+    return this.#onDisk.isMoved(piece) ? null : piece.digest;
   }
 
   #accuse(hosts: readonly string[], index: number): void {

@@ -111,7 +111,7 @@ export class WebRun {
         this.#leave();
         continue;
       }
-      if (!started.pool.available) return false;
+      if (!started.pool.available || started.pool.isBehind) return false;
       const index = Math.floor(this.#at / this.#host.pieceLength);
       const piece = started.start(index, this.#host.now());
       if (!started.suspects(index) || this.#host.mayOwn(piece, this.source)) {
@@ -220,15 +220,15 @@ export class WebRun {
 
   /** Stores bytes in a piece. Blocks are assembled here, since a part may lose its memory unless a block is whole. */
   #put(piece: PartialPiece, bytes: Bytes, offset: number): void {
-    if (piece.parts === null) return piece.put(bytes, offset);
+    if (piece.parts === null) return piece.put(offset, bytes, 0, bytes.length);
     const at = offset % BLOCK_SIZE;
     const length = piece.blockLength((offset - at) / BLOCK_SIZE);
-    if (at === 0 && bytes.length === length) return piece.put(bytes, offset);
+    if (at === 0 && bytes.length === length) return piece.put(offset, bytes, 0, length);
     this.#block ??= new Uint8Array(BLOCK_SIZE);
     this.#block.set(bytes, at);
     if (at + bytes.length < length) return;
     piece.hold((offset - at) / BLOCK_SIZE, { force: true });
-    piece.put(this.#block.subarray(0, length), offset - at);
+    piece.put(offset - at, this.#block, 0, length);
   }
 
   #take(piece: PartialPiece): void {

@@ -1,6 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
+import type { Bytes } from "../../../src/base/bytes.ts";
 import { type Extent, LEAST_READING, MemoryBudget } from "../../../src/base/memory_budget.ts";
 import { BufferPool } from "../../../src/swarm/pieces/buffer_pool.ts";
+import { PoisonedMemory } from "../../support/poisoned_memory.ts";
+import { fc } from "../../support/property.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
 const BLOCK = 16384;
@@ -131,4 +134,49 @@ Deno.test("MemoryBudget leaves four small extents to reading, however small it i
   assertEquals(budget.forPieces + budget.forReading, MIB);
   const tiny = new MemoryBudget(0);
   assert(tiny.tryToRead(tiny.largestExtent));
+});
+
+Deno.test("MemoryBudget gives every buffer that it no longer needs back to its memory, and none twice", async () => {
+  const step = fc.tuple(
+    fc.constantFrom("take", "give", "leave", "load", "drop", "touch"),
+    fc.nat(2),
+    fc.constantFrom(16, 64, 100),
+  );
+  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+    const memory = new PoisonedMemory();
+    const budget = new MemoryBudget(1024 * 1024, { memory });
+    const borrowers = [0, 1, 2].map(() => ({ memoryAvailable() {}, memoryWanted() {} }));
+    const taken: { readonly by: number; readonly buffer: Bytes }[] = [];
+    const extents: Extent[] = [];
+    for (const [action, by, kib] of steps) {
+      const borrower = borrowers[by]!;
+      if (action === "take") {
+        const buffer = budget.take(borrower, kib * 1024);
+        if (buffer !== null) taken.push({ by, buffer });
+      } else if (action === "give" && taken.length > 0) {
+        const [one] = taken.splice(kib % taken.length, 1);
+        budget.giveBack(borrowers[one!.by]!, one!.buffer);
+      } else if (action === "leave") budget.leave(borrower, kib * 1024);
+      else if (action === "load") {
+        const buffer = budget.tryToRead(kib * 1024);
+        if (buffer === null) continue;
+        if (by === 0) budget.unfilled(buffer);
+        else {
+          const extent = { buffer, fresh: true, dropped: () => void extents.splice(extents.indexOf(extent), 1) };
+          extents.push(extent);
+          budget.filled(extent);
+        }
+      } else if (action === "touch" && extents.length > 0) budget.touch(extents[kib % extents.length]!);
+      else if (action === "drop" && extents.length > 0) budget.drop(extents.splice(kib % extents.length, 1)[0]!);
+      for (const { buffer } of taken) buffer[0] = 1;
+      await undefined;
+    }
+    for (const { by, buffer } of taken) {
+      assertEquals(buffer[0], 1, "nobody else has it");
+      budget.giveBack(borrowers[by]!, buffer);
+    }
+    for (const extent of [...extents]) budget.drop(extent);
+    for (const borrower of borrowers) budget.leave(borrower, 0);
+    assertEquals([budget.used, memory.inUse], [0, 0]);
+  }));
 });

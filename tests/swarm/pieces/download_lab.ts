@@ -79,6 +79,11 @@ export class Lab {
         now: () => this.clock.now(),
         random: () => this.clock.random(),
         digest: markOf,
+        sha1: (data) => {
+          const mark = markOf();
+          mark.update(data);
+          return Promise.resolve(mark.digest());
+        },
         yieldToEventLoop: () => Promise.resolve(),
       },
     });

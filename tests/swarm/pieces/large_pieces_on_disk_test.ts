@@ -47,7 +47,13 @@ class PartsLab {
       have: new Bitfield(1),
       wanted,
       pool: this.pool,
-      platform: { now: () => 0, random: () => 0.5, digest: startDigest, yieldToEventLoop: () => Promise.resolve() },
+      platform: {
+        now: () => 0,
+        random: () => 0.5,
+        digest: startDigest,
+        sha1: () => Promise.reject(new Error("it is never whole")),
+        yieldToEventLoop: () => Promise.resolve(),
+      },
     });
   }
 
@@ -57,7 +63,7 @@ class PartsLab {
     const begin = block * BLOCK;
     const bytes = this.data.slice(begin, begin + piece.blockLength(block));
     if (options.wrong) bytes[5]! ^= 1;
-    piece.put(bytes, begin);
+    piece.put(begin, bytes, 0, bytes.length);
     piece.receive(block, { sender: options.sender ?? 1, asked: true, now: 0 });
     if (piece.complete) this.started.finish(piece);
     return true;

@@ -1,5 +1,7 @@
 import type { Bytes } from "../../../src/base/bytes.ts";
-import { assert, assertEquals } from "@std/assert";
+import { PLAIN_MEMORY } from "../../../src/base/data_memory.ts";
+import { assert, assertEquals, fail } from "@std/assert";
+import type { LeavingPart, PartMemory } from "../../../src/swarm/pieces/large_piece_memory.ts";
 import { PartialPiece } from "../../../src/swarm/pieces/partial_piece.ts";
 import { BlockEvidence } from "../../../src/swarm/pieces/smart_ban.ts";
 import { startDigest } from "../../../src/platform/start_digest.ts";
@@ -11,7 +13,9 @@ Deno.test("PartialPiece counts free and missing blocks right, whatever happens t
   const step = fc.tuple(fc.constantFrom("take", "ask", "release", "receive", "unasked"), fc.nat(6));
   fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
     const size = 6 * BLOCK + 100;
-    const piece = new PartialPiece(3, { size, memory: new Uint8Array(8 * BLOCK), digest: startDigest("sha1"), now: 0 });
+    const memory = new Uint8Array(8 * BLOCK);
+    const startNone = () => fail("a piece that is held whole is hashed when it is complete");
+    const piece = new PartialPiece(3, { size, memory, data: PLAIN_MEMORY, startDigest: startNone, now: 0 });
     assertEquals(piece.blockCount, 7);
     const asked = new Array<number>(7).fill(0);
     const here = new Array<boolean>(7).fill(false);
@@ -58,41 +62,40 @@ Deno.test("BlockEvidence.passed() blames who sent blocks that differ from the ri
   assertEquals(blame.passed(1, []), []);
 });
 
-Deno.test("PartialPiece hashes what comes, in whatever order, every byte once and in large steps", () => {
+Deno.test("PartialPiece hashes a part as it comes, in whatever order, every byte once and in large steps", () => {
   const length = 40 * BLOCK + 100;
   const order = fc.shuffledSubarray(Array.from({ length: 41 }, (_, i) => i), { minLength: 41 });
   fc.assert(fc.property(order, (blocks) => {
     const fed: number[] = [];
-    const real = startDigest("sha1");
-    const digest = {
-      update: (bytes: Bytes) => (fed.push(bytes.length), real.update(bytes)),
-      digest: () => real.digest(),
+    const startCounted = () => {
+      const real = startDigest("sha1");
+      return {
+        update: (bytes: Bytes) => (fed.push(bytes.length), real.update(bytes)),
+        digest: () => real.digest(),
+      };
     };
-    const buffer = new Uint8Array(48 * BLOCK);
-    const piece = new PartialPiece(0, { size: length, memory: buffer, digest, now: 0 });
+    const left: LeavingPart[] = [];
+    const memory: PartMemory = {
+      length: 48 * BLOCK,
+      take: () => new Uint8Array(48 * BLOCK),
+      give: () => {},
+      leave: (part) => void left.push(part),
+    };
+    const options = { size: length, memory, data: PLAIN_MEMORY, startDigest: startCounted, now: 0 };
+    const piece = new PartialPiece(0, options);
+    const content = new Uint8Array(length);
     for (const block of blocks) {
-      buffer.fill(block + 1, block * BLOCK, block * BLOCK + piece.blockLength(block));
+      const size = piece.blockLength(block);
+      content.fill(block + 1, block * BLOCK, block * BLOCK + size);
+      assert(piece.hold(block));
+      piece.put(block * BLOCK, content, block * BLOCK, size);
       piece.receive(block, { sender: 1, asked: false, now: 0 });
     }
-    while (!piece.hashMore());
+    assertEquals(left.map(({ stretches }) => stretches), [[{ begin: 0, end: length }]]);
     const whole = startDigest("sha1");
-    whole.update(piece.data);
+    whole.update(content);
     assertEquals(piece.digest, whole.digest());
     assertEquals(fed.reduce((sum, bytes) => sum + bytes, 0), length);
     assert(fed.slice(0, -1).every((bytes) => bytes >= 128 * 1024), `${fed}`);
   }));
-});
-
-Deno.test("PartialPiece hashes a MiB at a time, however much a block leaves to be hashed", () => {
-  const MIB = 64 * BLOCK;
-  const fed: number[] = [];
-  const digest = { update: (bytes: Bytes) => void fed.push(bytes.length), digest: () => new Uint8Array(20) };
-  const piece = new PartialPiece(0, { size: 5 * MIB, memory: new Uint8Array(5 * MIB), digest, now: 0 });
-  for (let block = piece.blockCount - 1; block >= 0; block--) {
-    piece.receive(block, { sender: 1, asked: false, now: 0 });
-  }
-  assert(piece.complete);
-  assertEquals(fed, [MIB], "the block that closes the gap");
-  assertEquals([1, 2, 3, 4].map(() => piece.hashMore()), [false, false, false, true]);
-  assertEquals(fed, [MIB, MIB, MIB, MIB, MIB]);
 });

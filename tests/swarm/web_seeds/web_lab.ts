@@ -80,6 +80,7 @@ export class WebLab {
       wallClock: () => this.clock.wallClock(),
       random: () => this.clock.random(),
       digest: startDigest,
+      sha1: (data: Bytes) => Promise.resolve(sha1(data)),
       yieldToEventLoop: () => Promise.resolve(),
       http: { stream: this.web.stream },
       net: { resolve: (host: string) => Promise.resolve(options.resolve?.(host) ?? ["203.0.113.1"]) },

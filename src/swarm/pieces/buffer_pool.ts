@@ -31,6 +31,8 @@ const MOST_PART = 512 * 1024;
  */
 const MOST_COMPLETE = 1 / 4;
 const LEAST_MOST_COMPLETE = 16 * 1024 * 1024;
+/** Most such pieces, since each has objects that outlive a collection of young garbage when it waits for long. */
+const MOST_COMPLETE_PIECES = 64;
 
 /** Lower bound for {@linkcode BufferPool.capacity}, by which the pieces are divided among the peers. */
 const LEAST_PIECES = 2;
@@ -47,6 +49,8 @@ export class BufferPool implements MemoryBorrower {
   #lent = 0;
   /** Bytes of pieces that are being checked or written. */
   #complete = 0;
+  /** Number of these pieces. */
+  #completePieces = 0;
 
   /**
    * @param budget The session's memory budget.
@@ -94,12 +98,14 @@ export class BufferPool implements MemoryBorrower {
 
   /** Whether so many pieces are being checked and written that others should wait. */
   get isBehind(): boolean {
-    return this.#complete > Math.max(LEAST_MOST_COMPLETE, this.#budget.limit * MOST_COMPLETE);
+    return this.#completePieces > MOST_COMPLETE_PIECES ||
+      this.#complete > Math.max(LEAST_MOST_COMPLETE, this.#budget.limit * MOST_COMPLETE);
   }
 
   /** Notes that a buffer holds a complete piece, which is checked and written, or no longer does. */
   countComplete(buffer: Bytes, isComplete: boolean): void {
     this.#complete += isComplete ? buffer.length : -buffer.length;
+    this.#completePieces += isComplete ? 1 : -1;
   }
 
   /**

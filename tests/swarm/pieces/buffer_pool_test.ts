@@ -180,3 +180,22 @@ Deno.test("MemoryBudget gives every buffer that it no longer needs back to its m
     assertEquals([budget.used, memory.inUse], [0, 0]);
   }));
 });
+
+Deno.test("BufferPool says when so much is being checked and written that other pieces should wait", () => {
+  const budget = forPieces(64 * MIB);
+  const pool = new BufferPool(budget, MIB);
+  const large = Array.from({ length: 17 }, () => pool.take(MIB)!);
+  for (const buffer of large.slice(0, 16)) pool.countComplete(buffer, true);
+  assertEquals(pool.isBehind, false);
+  pool.countComplete(large[16]!, true);
+  assertEquals([pool.isBehind, pool.available], [true, true]);
+  for (const buffer of large) {
+    pool.countComplete(buffer, false);
+    pool.give(buffer);
+  }
+  const small = Array.from({ length: 65 }, () => pool.take(BLOCK)!);
+  for (const buffer of small) pool.countComplete(buffer, true);
+  assertEquals(pool.isBehind, true, "many small pieces");
+  pool.countComplete(small[0]!, false);
+  assertEquals(pool.isBehind, false);
+});

@@ -8,17 +8,20 @@
  * @module
  */
 
+import { delay } from "npm:deno-std@1.4.0/async/delay.js";
 import { messageOf, ShoalError } from "../src/base/errors.ts";
 import type { RunningClient } from "../tests/interop/clients.ts";
 import { type Goods, Lab, type Manner } from "../tests/interop/lab.ts";
 import { run } from "../tests/support/job.ts";
 import { makeFile, makeFiles, type Payload } from "../tests/support/payload.ts";
 import { missingOf } from "../tests/support/requirements.ts";
-import { usageOf } from "./process_usage.ts";
+import { type Usage, usageOf } from "./process_usage.ts";
 import { commandLine, describeMachine } from "./swarm_machine.ts";
 import { fluidBound, needsOf, parseSwarmOptions, type Participant, type SwarmOptions, USAGE } from "./swarm_options.ts";
 import { type Measured, type Row, swarmTable, type Turn, turnLines, turnTable } from "./swarm_table.ts";
 
+/** Milliseconds between two looks at a client that ends when it is complete. */
+const LOOK_MS = 20;
 /** Memory that is touched before a turn, in addition to what the leechers will hold. */
 const SPARE = 2 ** 30;
 
@@ -149,15 +152,32 @@ async function takeTurn(
   return { leechers, failures, seederCpu };
 }
 
+/** Looks again and again at the cost of a client until it ends, for one that can't be asked afterwards. */
+async function lastUsage({ job }: RunningClient): Promise<Usage> {
+  let usage: Usage = { cpu: 0, peak: 0 };
+  let hasEnded = false;
+  void job.ended.then(() => hasEnded = true);
+  while (!hasEnded) {
+    try {
+      usage = usageOf(job.pid);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    await delay(LOOK_MS);
+  }
+  return usage;
+}
+
 /** Waits until a leecher reports that it is complete, and reads its cost at once. */
 async function finish(
   client: RunningClient,
   { since, seconds }: { readonly since: number; readonly seconds: number },
 ): Promise<Measured | string> {
   try {
+    const last = client.endsWhenComplete ? lastUsage(client) : null;
     await client.completed(seconds);
     const end = performance.now();
-    return { seconds: (end - since) / 1000, ...usageOf(client.job.pid) };
+    return { seconds: (end - since) / 1000, ...await last ?? usageOf(client.job.pid) };
   } catch (error) {
     return messageOf(error);
   }

@@ -6,11 +6,14 @@
 
 import type { ClientName } from "../tests/interop/clients.ts";
 import { run } from "../tests/support/job.ts";
-import { LIBTORRENT21 } from "../tests/support/requirements.ts";
+import { LIBTORRENT21, RQBIT } from "../tests/support/requirements.ts";
 import type { Participant } from "./swarm_options.ts";
 
-/** Debian packages of the clients. webtorrent comes from npm and runs on Node, libtorrent21 from PyPI. */
-const PACKAGES: Readonly<Record<Exclude<ClientName, "shoal" | "libtorrent21">, string>> = {
+/** Clients that are no Debian packages. */
+type Unpackaged = "shoal" | "libtorrent21" | "rqbit";
+
+/** Debian packages of the clients. webtorrent comes from npm and runs on Node, libtorrent21 from PyPI, rqbit from crates.io. */
+const PACKAGES: Readonly<Record<Exclude<ClientName, Unpackaged>, string>> = {
   aria2: "aria2",
   libtorrent: "python3-libtorrent",
   rtorrent: "rtorrent",
@@ -28,11 +31,12 @@ export async function describeMachine(participants: readonly Participant[]): Pro
   const cpu = /^model name\s*:\s*(.*)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1] ?? Deno.build.arch;
   const memory = (Deno.systemMemoryInfo().total / 2 ** 30).toFixed(0);
   const names = [...new Set(participants.map(({ client }) => client))];
-  const packages = names.flatMap((name) => name === "shoal" || name === "libtorrent21" ? [] : [PACKAGES[name]]);
+  const isPackaged = (name: ClientName): name is Exclude<ClientName, Unpackaged> => name in PACKAGES;
+  const packages = names.filter(isPackaged).map((name) => PACKAGES[name]);
   const shoals = new Map(participants.flatMap((one) => one.command === undefined ? [] : [[one.name, one.command]]));
   const lines = [
     `machine: ${navigator.hardwareConcurrency} cores of ${cpu}, ${memory} GiB, Linux ${Deno.osRelease()}`,
-    `packages: ${await versions([...packages, "opentracker"])}${await newerLibtorrent(names)}`,
+    `packages: ${await versions([...packages, "opentracker"])}${await newerLibtorrent(names)}${await rqbit(names)}`,
     ...await Promise.all([...shoals].map(async ([name, command]) => `${name}: ${await shoalVersion(command)}`)),
     `Deno ${Deno.version.deno} (V8 ${Deno.version.v8}) runs this benchmark, and Shoal where it runs from source`,
     `taken: ${new Date().toISOString().slice(0, 10)}`,
@@ -65,6 +69,11 @@ async function newerLibtorrent(names: readonly ClientName[]): Promise<string> {
   const program = "import libtorrent; print(libtorrent.version)";
   const { stdout } = await run(["/usr/bin/python3", "-c", program], { env: { PYTHONPATH: LIBTORRENT21 } });
   return `, libtorrent ${stdout.join(" ")} from PyPI`;
+}
+
+async function rqbit(names: readonly ClientName[]): Promise<string> {
+  if (!names.includes("rqbit")) return "";
+  return `, ${(await run([RQBIT, "--version"])).stdout.join(" ")} from crates.io`;
 }
 
 async function shoalVersion(command: readonly string[]): Promise<string> {

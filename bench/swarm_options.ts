@@ -18,7 +18,7 @@ Needs root and Debian's packages of the clients that are named, opentracker and 
 
   --leech LIST          who downloads (shoal,libtorrent,aria2); also rtorrent, transmission,
                         webtorrent (WEBTORRENT names its folder), libtorrent21 (LIBTORRENT21 names the folder of
-                        \`pip install --target\`), and names made by --shoal
+                        \`pip install --target\`), rqbit (RQBIT names the program), and names made by --shoal
   --seed NAME:COUNT     who serves, and how many of them (libtorrent:1)
   --shoal NAME=COMMAND  one more Shoal, started by this command: compiled=dist/shoal; may be repeated
   --base NAME           the leecher that the others are compared with (libtorrent if it takes part, else the first)
@@ -86,6 +86,7 @@ const CLIENTS: Readonly<Record<ClientName, readonly Requirement[]>> = {
   aria2: ["aria2c"],
   libtorrent: ["python3-libtorrent"],
   libtorrent21: ["libtorrent21"],
+  rqbit: ["rqbit"],
   rtorrent: ["rtorrent"],
   shoal: [],
   transmission: ["transmission-cli"],

@@ -6,7 +6,7 @@
 
 import { fromSource } from "../support/from_source.ts";
 import { Job, within } from "../support/job.ts";
-import { LIBTORRENT21, WEBTORRENT } from "../support/requirements.ts";
+import { LIBTORRENT21, RQBIT, WEBTORRENT } from "../support/requirements.ts";
 import type { Host } from "./network.ts";
 
 /** Names of the clients. */
@@ -14,6 +14,7 @@ export type ClientName =
   | "aria2"
   | "libtorrent"
   | "libtorrent21"
+  | "rqbit"
   | "rtorrent"
   | "shoal"
   | "transmission"
@@ -79,6 +80,8 @@ export interface RunningClient {
   completed(seconds: number): Promise<void>;
   /** Stops the client. */
   stop(): Promise<void>;
+  /** Whether the client ends when it is complete; `false` when absent. */
+  readonly endsWhenComplete?: boolean;
 }
 
 /** Port that every client listens on. Each client has its own address. */
@@ -101,6 +104,7 @@ const STARTERS: Readonly<Record<ClientName, Starter>> = {
   aria2: startAria2,
   libtorrent: startLibtorrent,
   libtorrent21: startLibtorrent,
+  rqbit: startRqbit,
   rtorrent: startRtorrent,
   shoal: startShoal,
   transmission: startTransmission,
@@ -336,6 +340,22 @@ client.add(torrent, { path }, (one) => {
 });
 process.on("SIGTERM", () => client.destroy(() => process.exit(0)));
 `;
+
+/** rqbit tells that it is complete only by ending. */
+function startRqbit(options: ClientOptions): RunningClient {
+  const { mode, torrent, folder, host, scratch } = options;
+  if (options.uploadLimit !== undefined) throw new Error("rqbit is given no upload limit here");
+  const endsWhenComplete = mode === "leech";
+  const network = ["--disable-dht", "--listen-port", `${PORT}`, "--http-api-listen-addr", `127.0.0.1:${PORT + 1}`];
+  const manner = endsWhenComplete ? ["--exit-on-finish"] : [];
+  const argv = [RQBIT, ...network, "download", "--overwrite", ...manner, "--output-folder", folder, torrent];
+  const job = new Job(host.command(argv), { name: `rqbit ${mode}`, cwd: scratch, env: { HOME: scratch } });
+  const completed = async (seconds: number) => {
+    const { code } = await job.exit(seconds);
+    if (code !== 0) throw new Error(`${job.name} ended with code ${code}`);
+  };
+  return { client: "rqbit", job, options, completed, stop: () => job.stop(), endsWhenComplete };
+}
 
 function startWebtorrent(options: ClientOptions): RunningClient {
   const { mode, torrent, folder, host, scratch } = options;

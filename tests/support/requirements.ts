@@ -33,12 +33,16 @@ export type Requirement =
   | keyof typeof PACKAGES
   | "python3-libtorrent"
   | "libtorrent21"
+  | "rqbit"
   | "webtorrent"
   | "root"
   | "binary";
 
 /** Folder with libtorrent 2.1 or later from PyPI; empty for none. */
 export const LIBTORRENT21 = Deno.env.get("LIBTORRENT21") ?? "";
+
+/** Program of rqbit; empty for none. */
+export const RQBIT = Deno.env.get("RQBIT") ?? "";
 
 /** Copy of `tests/interop/webtorrent` with its packages installed; empty for none. */
 export const WEBTORRENT = Deno.env.get("WEBTORRENT") ?? "";
@@ -89,6 +93,10 @@ function remedyFor(need: Requirement): ({ readonly install: string } | { readonl
     return LIBTORRENT21 !== "" && isFile(`${LIBTORRENT21}/libtorrent/__init__.pyi`)
       ? []
       : [{ run: "pip install --target DIR libtorrent, LIBTORRENT21=DIR" }];
+  }
+  if (need === "rqbit") {
+    const build = "cargo install rqbit --no-default-features --features rust-tls, RQBIT=PROGRAM";
+    return RQBIT !== "" && isFile(RQBIT) ? [] : [{ run: build }];
   }
   if (need === "python3-libtorrent") return hasLibtorrent() ? [] : [{ install: need }];
   return isOnPath(need) ? [] : [{ install: PACKAGES[need] }];

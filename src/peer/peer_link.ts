@@ -75,7 +75,7 @@ export class PeerLink implements PeerOutput {
   /** Whether the connection is counted in {@linkcode ReadTurns} as one with outstanding requests. */
   #sharing = false;
   /** Whether {@linkcode PeerLink.run} may still use the receive buffer. */
-  #reading = true;
+  #reading = false;
   #writing = false;
   #writingSince = 0;
   #batch = SMALLEST_BATCH;
@@ -105,6 +105,7 @@ export class PeerLink implements PeerOutput {
   /** Reads until the connection ends. Never rejects. */
   async run(): Promise<void> {
     const peer = this.#peer;
+    this.#reading = true;
     this.flush();
     try {
       while (!peer.closed) {
@@ -136,8 +137,7 @@ export class PeerLink implements PeerOutput {
       this.#end(messageOf(error), { fault: error instanceof WireError });
     } finally {
       this.#reading = false;
-      peer.reader.close();
-      if (!this.#writing) peer.writer.close();
+      this.#release();
     }
   }
 
@@ -175,6 +175,15 @@ export class PeerLink implements PeerOutput {
     this.#down?.leave();
     this.#up?.leave();
     this.#events.closed(peer, reason, options);
+    this.#release();
+  }
+
+  /** Frees the buffers of a closed connection as soon as no read or write uses them. */
+  #release(): void {
+    const { closed, reader, writer } = this.#peer;
+    if (!closed || this.#reading || this.#writing) return;
+    reader.close();
+    writer.close();
   }
 
   #share(wanted: boolean): void {
@@ -273,7 +282,7 @@ export class PeerLink implements PeerOutput {
       }
     } finally {
       this.#writing = false;
-      if (!this.#reading) writer.close();
+      this.#release();
     }
   }
 }

@@ -49,13 +49,14 @@ class Arena implements DataMemory {
   readonly #pages: number;
   /** The shared part; `null` before the first buffer, `false` if there can't be one. */
   #shared: SharedPart | null | false = null;
+  #isClosed = false;
 
   constructor(bytes: number) {
     this.#pages = Math.min(MOST_PAGES, Math.ceil((bytes + SLACK) / PAGE));
   }
 
   allocate(length: number): Bytes {
-    this.#shared ??= this.#open();
+    this.#shared ??= !this.#isClosed && this.#open();
     const offset = this.#shared ? this.#shared.ranges.take(length) : -1;
     return this.#shared && offset >= 0
       ? new Uint8Array(this.#shared.buffer, offset, length)
@@ -69,14 +70,12 @@ class Arena implements DataMemory {
   }
 
   copy(to: Bytes, at: number, from: Bytes, begin: number, length: number): void {
+    if (begin + length > from.length || at + length > to.length) throw new RangeError("the copy leaves its buffers");
     const shared = this.#shared;
     if (!shared || to.buffer !== shared.buffer) return PLAIN_MEMORY.copy(to, at, from, begin, length);
     const target = to.byteOffset + at;
     const source = from.byteOffset + begin;
-    if (from.buffer === shared.buffer) {
-      if (begin + length > from.length || at + length > to.length) throw new RangeError("the copy leaves its buffers");
-      return shared.copy(target, source, length);
-    }
+    if (from.buffer === shared.buffer) return shared.copy(target, source, length);
     if ((target - source) % WORD === 0) return PLAIN_MEMORY.copy(to, at, from, begin, length);
     // Two fast copies take half of the time of one that goes byte by byte.
     for (let done = 0; done < length; done += STAGING) {
@@ -88,6 +87,7 @@ class Arena implements DataMemory {
   }
 
   close(): void {
+    this.#isClosed = true;
     if (!this.#shared || !arenas.delete(this.#shared.buffer)) return;
     threads?.removeArena(this.number);
     if (arenas.size > 0) return;
@@ -96,11 +96,13 @@ class Arena implements DataMemory {
   }
 
   #open(): SharedPart | false {
-    let memory;
+    let memory, copy;
     try {
       memory = new WebAssembly.Memory({ initial: this.#pages, maximum: this.#pages, shared: true });
+      copy = copyMemoryOf(memory);
     } catch (thrown) {
-      if (!(thrown instanceof RangeError)) throw thrown;
+      // No address space, or a processor without the instructions of the routine.
+      if (!(thrown instanceof RangeError || thrown instanceof WebAssembly.CompileError)) throw thrown;
       return false;
     }
     const buffer = memory.buffer as ArrayBufferLike as ArrayBuffer;
@@ -108,7 +110,7 @@ class Arena implements DataMemory {
     const staging = ranges.take(STAGING + WORD);
     arenas.set(buffer, this);
     threads?.addArena(this.number, buffer);
-    return { buffer, copy: copyMemoryOf(memory), ranges, staging };
+    return { buffer, copy, ranges, staging };
   }
 }
 

@@ -164,6 +164,10 @@ class DenoFileHandle implements FileHandle {
   readonly #path: string;
   /** The same file in a disk thread; `undefined` before the attempt to open it there, `null` if there is none. */
   #threadFile: ThreadFile | null | undefined;
+  /** Settles when the file has been opened in a disk thread. */
+  #opening: Promise<void> | undefined;
+  /** Settles when the file has been closed in a disk thread. */
+  #leaving: Promise<void> | undefined;
   /** Bytes that a disk thread could have written so far. */
   #forThread = 0;
   /** Position of the file in the kernel; -1 when unknown. */
@@ -199,12 +203,14 @@ class DenoFileHandle implements FileHandle {
   }
 
   write(from: Bytes, position: number): Promise<void> {
-    const data = from.length < LEAST_FOR_THREAD ? null : arenaData(from);
-    if (data === null) return this.#turn("cannot write", () => this.#writeHere(from, position));
+    const here = () => this.#writeHere(from, position);
+    if (from.length < LEAST_FOR_THREAD || arenaData(from) === null) return this.#turn("cannot write", here);
     this.#openInThread(from.length);
-    return this.#turn("cannot write", () => this.#writeHere(from, position), () => {
+    return this.#turn("cannot write", here, () => {
       const file = this.#threadFile;
-      return !file || this.#leavesGap(position) ? null : this.#writeInThread(file, data, position);
+      if (!file || file.isLost || this.#leavesGap(position)) return null;
+      const data = arenaData(from); // the memory may have been closed meanwhile
+      return data && this.#writeInThread(file, data, position);
     });
   }
 
@@ -226,8 +232,10 @@ class DenoFileHandle implements FileHandle {
 
   close(): Promise<void> {
     return this.#closing ??= this.#turn("cannot close", async () => {
+      await this.#opening;
       this.#leaveThread();
-      await this.#file.close();
+      await this.#leaving;
+      this.#file.close();
     });
   }
 
@@ -269,16 +277,24 @@ class DenoFileHandle implements FileHandle {
     this.#forThread += bytes;
     if (this.#forThread <= OPEN_IN_THREAD_AFTER) return;
     this.#threadFile = null;
-    const { id } = toInfo(this.#file.statSync());
+    const id = this.#idOrNull();
     if (id === null) return;
-    diskThreads()?.open(this.#path, id).then((file) => {
-      if (this.#closing !== null) file?.close();
-      else this.#threadFile = file;
+    this.#opening = diskThreads()?.open(this.#path, id).then((file) => {
+      this.#threadFile = file;
     }, () => {}); // a thread that has failed opens nothing, and says so where its work is lost
   }
 
+  #idOrNull(): string | null {
+    try {
+      return toInfo(this.#file.statSync()).id;
+    } catch (thrown) {
+      if (!(thrown instanceof Error)) throw thrown;
+      return null; // the main thread goes on alone, and meets the error if it lasts
+    }
+  }
+
   #leaveThread(): void {
-    this.#threadFile?.close();
+    if (this.#threadFile) this.#leaving = this.#threadFile.close();
     this.#threadFile = null;
   }
 

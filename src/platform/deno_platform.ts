@@ -40,9 +40,10 @@ export const denoPlatform: Platform = {
   },
   random: () => Math.random(),
   async sha1(data: Bytes) {
+    const buffer: ArrayBufferLike = data.buffer;
+    if (!(buffer instanceof SharedArrayBuffer)) return new Uint8Array(await crypto.subtle.digest("SHA-1", data));
     const shared = arenaData(data);
-    if (shared === null) return new Uint8Array(await crypto.subtle.digest("SHA-1", data));
-    return await diskThreads()?.hash(shared) ?? sha1(data);
+    return await (shared && diskThreads()?.hash(shared)) ?? sha1(data);
   },
   openMemory,
   collectResults,

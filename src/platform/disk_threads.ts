@@ -13,6 +13,8 @@ const WORKER = new URL("./disk_worker.ts", import.meta.url);
 const MOST_THREADS = 8;
 /** Files that a thread keeps open. They are open a second time on the main thread. */
 const FILES_PER_THREAD = 32;
+/** What an operation counts for, in addition to its data, where threads are compared: as much as some bytes. */
+const LEAST_LOAD = 4096;
 
 /** Data in an arena. */
 export interface ArenaData {
@@ -27,6 +29,8 @@ type Reader = (slot: number) => void;
 
 /** An operation that is posted and whose result hasn't been read. */
 interface Pending {
+  /** Bytes to work on. */
+  readonly bytes: number;
   readonly read: Reader;
   readonly reject: (error: Error) => void;
 }
@@ -39,14 +43,16 @@ interface Waiting {
 
 /** A file that a disk thread has open, too. */
 export interface ThreadFile {
+  /** Whether the thread takes no more. */
+  readonly isLost: boolean;
   /**
    * Writes data.
    *
    * @returns Number of bytes written, less than all only if the file system takes no more.
    */
   write(data: ArenaData, position: number): Promise<number>;
-  /** Closes the file after the operations posted before. */
-  close(): void;
+  /** Closes the file after the operations posted before. Settles when it is closed, and never rejects. */
+  close(): Promise<void>;
 }
 
 /** One thread. It ends with the first fault in its own code; its operations fail then, and there are no more. */
@@ -63,6 +69,9 @@ class DiskThread {
   /** Operations whose results say that they failed, by number, and the errors of which messages tell. */
   readonly #failed = new Map<number, PromiseWithResolvers<Error>>();
   #failure: Error | null = null;
+  #hasEnded = false;
+  /** What the thread has to do, in bytes; an operation without data counts as some. */
+  #load = 0;
   #files = 0;
   #fileCount = 0;
 
@@ -84,13 +93,19 @@ class DiskThread {
     this.#send({ kind: "start", ring });
   }
 
-  get isBroken(): boolean {
-    return this.#failure !== null;
+  /** Whether the thread takes no more. */
+  get isLost(): boolean {
+    return this.#failure !== null || this.#hasEnded;
   }
 
-  /** Operations that the thread has to do. */
+  /** What the thread has to do, in bytes. */
   get load(): number {
-    return this.#pending.length + this.#waiting.length;
+    return this.#load;
+  }
+
+  /** Whether the thread can open another file. */
+  get mayOpen(): boolean {
+    return this.#files < FILES_PER_THREAD;
   }
 
   /** Makes an arena known to the thread, or forgets it. */
@@ -101,6 +116,7 @@ class DiskThread {
   /** Computes a SHA-1 digest. The data must not change until the promise settles. */
   hash(data: ArenaData): Promise<Bytes> {
     return this.#post(
+      data.bytes.length,
       (slot) => this.#fill(slot, Operation.hash, data),
       (slot) => {
         const at = 4 * (slot + Slot.digest);
@@ -109,9 +125,8 @@ class DiskThread {
     );
   }
 
-  /** Opens a file for writing. Returns `null` if the thread has too many or can't open this one. */
+  /** Opens a file for writing. Returns `null` if it can't. */
   async open(path: string, id: string): Promise<ThreadFile | null> {
-    if (this.#files >= FILES_PER_THREAD) return null;
     this.#files++;
     const file = this.#fileCount++;
     let status: number = Status.declined;
@@ -121,7 +136,11 @@ class DiskThread {
       if (status !== Status.done) this.#files--;
     }
     if (status !== Status.done) return null;
+    const isLost = () => this.isLost;
     return {
+      get isLost() {
+        return isLost();
+      },
       write: (data, position) => this.#write(file, data, position),
       close: () => {
         this.#files--;
@@ -129,7 +148,7 @@ class DiskThread {
           this.#ring[slot + Slot.operation] = Operation.close;
           this.#ring[slot + Slot.file] = file;
         };
-        void this.#post(close, () => {}).catch(() => {}); // an error of closing doesn't matter, as the data was written
+        return this.#post(0, close, () => {}).catch(() => {}); // errors don't matter any more: the data was written
       },
     };
   }
@@ -137,11 +156,12 @@ class DiskThread {
   /** Hands out the results that have come. */
   collect(): void {
     const done = Atomics.load(this.#ring, Count.done);
-    if (done === this.#read) return;
+    if (done === this.#read || this.#failure !== null) return;
     let taken = 0;
     while (this.#read !== done) {
       const pending = this.#pending[taken++]!;
       const slot = slotAt(this.#read);
+      this.#load -= LEAST_LOAD + pending.bytes;
       if (this.#ring[slot + Slot.status] === Status.failed) void this.#errorOf(this.#read).then(pending.reject);
       else pending.read(slot);
       this.#read = (this.#read + 1) | 0;
@@ -154,15 +174,15 @@ class DiskThread {
     }
   }
 
-  /** Ends the thread when it has done what it was given. */
+  /** Ends the thread when it has done what it was given, whose results it still tells. */
   end(): void {
-    if (this.#failure !== null) return;
-    void this.#message({ kind: "end" }).catch(() => {});
-    this.#failure = new Error("the disk threads have ended");
+    if (this.isLost) return;
+    void this.#message({ kind: "end" }).catch(() => {}); // it has no result
+    this.#hasEnded = true;
   }
 
   #write(file: number, data: ArenaData, position: number): Promise<number> {
-    return this.#post((slot) => {
+    return this.#post(data.bytes.length, (slot) => {
       this.#fill(slot, Operation.write, data);
       this.#ring[slot + Slot.file] = file;
       this.#ring[slot + Slot.positionHigh] = Math.floor(position / 2 ** 32);
@@ -183,17 +203,25 @@ class DiskThread {
       this.#ring[slot + Slot.operation] = Operation.message;
       this.#send(message);
     };
-    return this.#post(fill, (slot) => this.#ring[slot + Slot.status]!);
+    return this.#post(0, fill, (slot) => this.#ring[slot + Slot.status]!);
   }
 
   #send(message: ThreadMessage): void {
     this.#worker.postMessage(message);
   }
 
-  #post<T>(fill: (slot: number) => void, result: (slot: number) => T): Promise<T> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
+  /**
+   * Posts an operation.
+   *
+   * @param bytes Bytes to work on.
+   * @param fill Fills the slot of the operation.
+   * @param result Reads the result from the slot.
+   */
+  #post<T>(bytes: number, fill: (slot: number) => void, result: (slot: number) => T): Promise<T> {
+    if (this.isLost) return Promise.reject(this.#failure ?? new Error("the disk threads have ended"));
+    this.#load += LEAST_LOAD + bytes;
     return new Promise((resolve, reject) => {
-      const pending: Pending = { read: (slot) => resolve(result(slot)), reject };
+      const pending: Pending = { bytes, read: (slot) => resolve(result(slot)), reject };
       if (this.#pending.length < RING_SLOTS && this.#waiting.length === 0) this.#put(fill, pending);
       else this.#waiting.push({ fill, pending });
     });
@@ -227,6 +255,7 @@ class DiskThread {
 
   #break(cause: Error): void {
     if (this.#failure !== null) return;
+    this.collect(); // what it has done before
     this.#failure = new Error(`a disk thread has failed: ${cause.message}`, { cause });
     this.#worker.terminate();
     for (const { reject } of this.#pending) reject(this.#failure);
@@ -276,7 +305,7 @@ export class DiskThreads {
    * @returns The file, or `null` if no thread can open it.
    */
   async open(path: string, id: string): Promise<ThreadFile | null> {
-    return await this.#leastBusy()?.open(path, id) ?? null;
+    return await this.#leastBusy((thread) => thread.mayOpen)?.open(path, id) ?? null;
   }
 
   /** Hands out the results that have come. */
@@ -289,10 +318,10 @@ export class DiskThreads {
     for (const thread of this.#threads) thread.end();
   }
 
-  #leastBusy(): DiskThread | null {
+  #leastBusy(suits: (thread: DiskThread) => boolean = () => true): DiskThread | null {
     let best: DiskThread | null = null;
     for (const thread of this.#threads) {
-      if (!thread.isBroken && (best === null || thread.load < best.load)) best = thread;
+      if (!thread.isLost && suits(thread) && (best === null || thread.load < best.load)) best = thread;
     }
     return best;
   }

@@ -57,6 +57,7 @@ class DiskThread {
   take(message: ThreadMessage): boolean {
     if (message.kind === "end") {
       for (const { file } of this.#files.values()) file.close();
+      this.#tell(); // what was done last
       return false;
     }
     let status: number = Status.done;

@@ -101,7 +101,8 @@ export class PieceWriter {
   }
 
   /**
-   * Writes bytes of a piece that is not verified. Bytes that a later call passes for the same place are written later.
+   * Writes bytes of a piece that is not verified. Bytes for the same place may be passed again only after the promise has
+   * settled.
    *
    * @param offset Offset of the first byte in the torrent.
    * @param data Bytes to write. They must not change until the promise settles.
@@ -180,7 +181,7 @@ export class PieceWriter {
       to = endOfRun(writes, from);
       const isMerged = to - from > 1 && mergesLeft > 0;
       if (!isMerged) to = from + 1;
-      const data = isMerged ? this.#merge(writes, { from, to }) : writes[from]!.data;
+      let merged: Bytes | null = null;
       let failure: Job["failure"] = null;
       try {
         const first = writes[from]!;
@@ -188,11 +189,12 @@ export class PieceWriter {
         if (last.position + last.data.length === this.#map.file(file).length) {
           await this.#options.beforeEnd(file, handle);
         }
-        await handle.write(data, first.position);
+        if (isMerged) merged = this.#merge(writes, { from, to });
+        await handle.write(merged ?? first.data, first.position);
       } catch (thrown) {
         failure = { thrown };
       }
-      if (isMerged) this.#unmerge(data);
+      if (merged !== null) this.#unmerge(merged);
       // A failed write may have written some bytes, too.
       this.#options.onWrote(file);
       for (let i = from; i < to; i++) this.#done(writes[i]!.job, failure);
@@ -202,10 +204,10 @@ export class PieceWriter {
 
   /** Copies adjacent writes into one buffer. */
   #merge(writes: readonly Write[], run: { readonly from: number; readonly to: number }): Bytes {
-    mergesLeft--;
     const { memory } = this.#options;
     const last = writes[run.to - 1]!;
     const buffer = memory.allocate(last.position + last.data.length - writes[run.from]!.position);
+    mergesLeft--;
     let at = 0;
     for (let i = run.from; i < run.to; i++) {
       const { data } = writes[i]!;

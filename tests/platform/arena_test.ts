@@ -6,6 +6,7 @@ import { arenaData, openMemory } from "../../src/platform/arena.ts";
 import { COPY_MEMORY_BASE64, COPY_MEMORY_TEXT } from "../../src/platform/copy_memory.ts";
 import { denoFiles } from "../../src/platform/deno_files.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
+import { Count } from "../../src/platform/disk_ring.ts";
 import { type ArenaData, DiskThreads } from "../../src/platform/disk_threads.ts";
 import { RangeAllocator } from "../../src/platform/range_allocator.ts";
 import { sha1 } from "../../src/platform/start_digest.ts";
@@ -203,20 +204,52 @@ Deno.test("DiskThreads writes to a file only while it is the one that was meant"
       const error = await assertRejects(() => threads.hash({ ...data, arena: 8 })!, Error);
       assertEquals(error.name, "TypeError", "a fault in an operation is the operation's");
       assertEquals(await threads.hash(data), sha1(data.bytes.slice()));
+      const last = threads.hash(data)!;
       threads.end();
       assertEquals(threads.hash(data), null);
+      assertEquals(
+        [file!.isLost, await last],
+        [true, sha1(data.bytes.slice())],
+        "what was posted before is still done",
+      );
     })
   ));
+
+Deno.test("denoPlatform.sha1() and a FileHandle go on with shared memory after it was closed", () =>
+  withScratch(async (folder) => {
+    const memory = openMemory(MIB);
+    const file = await denoFiles.open(`${folder}/a`, "write");
+    const data = memory.allocate(MIB);
+    fill(data, 1);
+    const early = [0, 1, 2, 3].map((i) => file.write(data, i * MIB));
+    await early[0];
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const work = [denoPlatform.sha1(data), file.write(data, 4 * MIB), file.write(data, 5 * MIB)] as const;
+    memory.close();
+    const late = [denoPlatform.sha1(data), file.write(data, 6 * MIB)] as const;
+    const expected = sha1(data.slice());
+    assertEquals([await work[0], await late[0]], [expected, expected]);
+    await Promise.all([...early, ...work, ...late]);
+    await file.close();
+    assertEquals(Deno.statSync(`${folder}/a`).size, 7 * MIB);
+    assertEquals(arenaData(memory.allocate(MIB)), null, "closed memory has no part in the threads any more");
+    const unused = openMemory(MIB);
+    unused.close();
+    assertEquals(arenaData(unused.allocate(MIB)), null);
+  }));
 
 Deno.test("DiskThreads fails the work of a thread that dies, says so, and takes no more", async () => {
   const real = globalThis.Worker;
   const workers: EventTarget[] = [];
+  const rings: Int32Array[] = [];
   class DyingWorker extends EventTarget {
     constructor() {
       super();
       workers.push(this);
     }
-    postMessage(): void {}
+    postMessage(message: { readonly kind: string; readonly ring: SharedArrayBuffer }): void {
+      if (message.kind === "start") rings.push(new Int32Array(message.ring));
+    }
     terminate(): void {}
   }
   globalThis.Worker = DyingWorker as unknown as typeof Worker;
@@ -224,6 +257,8 @@ Deno.test("DiskThreads fails the work of a thread that dies, says so, and takes 
     const threads = new DiskThreads(2);
     assertEquals(workers.length, 1);
     const bytes = new Uint8Array(10);
+    const done = threads.hash({ arena: 0, bytes })!;
+    Atomics.store(rings[0]!, Count.done, 1); // and the main thread hasn't looked
     const lost = [threads.hash({ arena: 0, bytes })!, threads.hash({ arena: 0, bytes })!];
     const opening = threads.open("/a", "1:1");
     const event = new ErrorEvent("error", { message: "out of memory", cancelable: true });
@@ -232,6 +267,8 @@ Deno.test("DiskThreads fails the work of a thread that dies, says so, and takes 
     for (const work of [...lost, opening]) {
       await assertRejects(() => work, Error, "a disk thread has failed: out of memory");
     }
+    assertEquals(await done, new Uint8Array(20), "what the thread had done before");
+    threads.collect();
     assertEquals(threads.hash({ arena: 0, bytes }), null);
     assertEquals(await threads.open("/a", "1:1"), null);
   } finally {

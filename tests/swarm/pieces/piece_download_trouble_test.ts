@@ -135,7 +135,7 @@ Deno.test("PieceDownload gives up a request that a lively peer has dropped, and 
   assertEquals([peer.snubbed, peer.closed], [false, false]);
 });
 
-Deno.test("PieceDownload finds out how many requests a peer holds that drops the others, and asks for no more", () => {
+Deno.test("PieceDownload finds out how many requests a peer holds that drops the others, and asks for no more", async () => {
   const lab = new Lab(400);
   const peer = lab.peer();
   const holds = 4;
@@ -156,6 +156,7 @@ Deno.test("PieceDownload finds out how many requests a peer holds that drops the
     if (next && peer.requests.has(next.index, next.begin, BLOCK)) {
       lab.answer(peer, next);
       answered++;
+      await settle(); // complete pieces are written meanwhile
     }
     if (ms % 500 === 0) lab.download.tick(lab.clock.now());
     lab.download.parsed(peer);

@@ -26,7 +26,7 @@ const pace = new DiskPace(() => performance.now());
 const readPace = new DiskPace(() => performance.now());
 
 /** Writes of fewer bytes are not worth handing to a disk thread. */
-const LEAST_FOR_THREAD = 16 * 1024;
+const LEAST_FOR_THREAD = 128 * 1024;
 /** A disk thread opens a file once this many bytes were written that it could have. Small files aren't opened twice. */
 const OPEN_IN_THREAD_AFTER = 1024 * 1024;
 

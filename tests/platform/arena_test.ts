@@ -47,10 +47,17 @@ async function withThreads(run: (threads: DiskThreads, data: ArenaData) => Promi
 /** Counts the files that disk threads open. */
 class OpenedInThreads {
   calls = 0;
+  readonly #first = Promise.withResolvers<void>();
+  /** Settles when a file has been opened. */
+  readonly first = this.#first.promise;
   readonly #open = DiskThreads.prototype.open;
 
   constructor() {
-    const [open, count] = [this.#open, () => this.calls++];
+    const open = this.#open;
+    const count = () => {
+      this.calls++;
+      this.#first.resolve();
+    };
     DiskThreads.prototype.open = async function (path, id) {
       const file = await open.call(this, path, id);
       if (file !== null) count();
@@ -145,17 +152,22 @@ Deno.test("openMemory() uses freed memory again, and memory of the engine when t
     assert(arenaData(memory.allocate(MIB)) !== null);
   }));
 
-Deno.test("denoPlatform.sha1() has the digest of shared memory, of much at a time", () =>
+Deno.test("denoPlatform.sha1() has the digest of shared memory, small and large", () =>
   withMemory(async (memory) => {
-    const pieces = Array.from({ length: 3000 }, (_, i) => {
-      const piece = memory.allocate(4096 + i);
+    const pieces = [16_384, 131_071, 131_072, 131_073, 5 * MIB].map((length, i) => {
+      const piece = memory.allocate(length);
       fill(piece, i);
       return piece;
     });
-    const large = memory.allocate(5 * MIB);
-    fill(large, 1);
-    const digests = await Promise.all([...pieces, large].map((piece) => denoPlatform.sha1(piece)));
-    assertEquals(digests, [...pieces, large].map((piece) => sha1(piece.slice())));
+    const digests = await Promise.all(pieces.map((piece) => denoPlatform.sha1(piece)));
+    assertEquals(digests, pieces.map((piece) => sha1(piece.slice())));
+  }));
+
+Deno.test("DiskThreads does more at a time than its ring has room for", () =>
+  withThreads(async (threads, data) => {
+    const parts = Array.from({ length: 3000 }, (_, i) => data.bytes.subarray(i % 90, i % 90 + 1 + i % 7));
+    const digests = await Promise.all(parts.map((bytes) => threads.hash({ ...data, bytes })!));
+    assertEquals(digests, parts.map((bytes) => sha1(bytes.slice())));
   }));
 
 Deno.test("a FileHandle writes shared memory in order with everything else, in a disk thread too", () =>
@@ -167,7 +179,7 @@ Deno.test("a FileHandle writes shared memory in order with everything else, in a
       const work: Promise<unknown>[] = [];
       const seen: { into: Bytes; expected: Bytes }[] = [];
       for (let round = 0; round < 60; round++) {
-        const data = memory.allocate(100_000);
+        const data = memory.allocate(150_000);
         fill(data, round);
         const position = (round * 70_001) % (expected.length - data.length);
         expected.set(data.slice(), position);
@@ -177,7 +189,7 @@ Deno.test("a FileHandle writes shared memory in order with everything else, in a
           seen.push({ into, expected: expected.slice(position, position + into.length) });
           work.push(file.read(into, position));
         }
-        if (round % 10 === 9) await new Promise((resolve) => setTimeout(resolve, 5)); // the thread opens the file meanwhile
+        if (round === 19) await opened.first;
       }
       assertEquals(opened.calls, 1, "the thread has the file, too");
       work.push(file.truncate(2 * MIB));

@@ -31,8 +31,8 @@ const MOST_PART = 512 * 1024;
  */
 const MOST_COMPLETE = 1 / 4;
 const LEAST_MOST_COMPLETE = 16 * 1024 * 1024;
-/** Most such pieces, since each has objects that outlive a collection of young garbage when it waits for long. */
-const MOST_COMPLETE_PIECES = 64;
+/** Most such pieces, since each has objects that outlive the collection of young garbage when it waits for long. */
+const MOST_COMPLETE_PIECES = 512;
 
 /** Lower bound for {@linkcode BufferPool.capacity}, by which the pieces are divided among the peers. */
 const LEAST_PIECES = 2;

@@ -90,7 +90,7 @@ export class PieceDownload {
     this.started.trust.changed = () => this.#trustChanged();
     this.started.pieceAbandoned = (index) => this.#pieceAbandoned(index);
     this.started.pieceVerified.push((right) => {
-      if ((this.#strategy.starved || !right) && !this.#stopped) this.fillAll();
+      if ((this.#strategy.starved && !this.#pool.isBehind || !right) && !this.#stopped) this.fillAll();
     });
     this.started.memoryAvailable.push(() => {
       if (!this.#stopped) this.fillAll();

@@ -193,7 +193,7 @@ Deno.test("BufferPool says when so much is being checked and written that other 
     pool.countComplete(buffer, false);
     pool.give(buffer);
   }
-  const small = Array.from({ length: 65 }, () => pool.take(BLOCK)!);
+  const small = Array.from({ length: 513 }, () => pool.take(BLOCK)!);
   for (const buffer of small) pool.countComplete(buffer, true);
   assertEquals(pool.isBehind, true, "many small pieces");
   pool.countComplete(small[0]!, false);

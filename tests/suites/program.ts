@@ -9,6 +9,7 @@ import "../bench/process_usage_test.ts";
 import "../bench/swarm_machine_test.ts";
 import "../bench/swarm_options_test.ts";
 import "../bench/swarm_table_test.ts";
+import "../chart_test.ts";
 import "../ci/picture_test.ts";
 import "../ci/release_test.ts";
 import "../cli/commands_test.ts";

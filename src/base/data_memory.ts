@@ -11,8 +11,8 @@ export interface DataMemory {
   /** Returns a buffer of `length` bytes with arbitrary content. */
   allocate(length: number): Bytes;
   /**
-   * Takes back a buffer, or the part at its beginning that is still in use. Nothing may use the buffer any more, not
-   * even a read or write under way.
+   * Takes back a buffer, whole. Nothing may use it any more, not even a read or write under way. A buffer that is not of
+   * this memory is left alone.
    */
   free(buffer: Bytes): void;
   /**

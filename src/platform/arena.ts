@@ -21,6 +21,8 @@ const MOST_PAGES = 65_535;
 const SLACK = 64 * 1024 * 1024;
 /** Sources and targets are aligned alike if they are equal modulo this many bytes. */
 const WORD = 8;
+/** Fewer bytes than this are worked on in less time than it takes to hand them to a thread and to come back to its result. */
+const LEAST_FOR_THREAD = 128 * 1024;
 /** Bytes that are copied through the staging buffer at a time. */
 const STAGING = 64 * 1024;
 
@@ -29,6 +31,8 @@ let threads: DiskThreads | null = null;
 /** Open arenas by their memory. */
 const arenas = new Map<ArrayBufferLike, Arena>();
 let arenaCount = 0;
+/** Whether threads may be started; unknown before the first attempt. */
+let mayStart: boolean | null = null;
 
 /** Shared memory, as far as there is some. */
 interface SharedPart {
@@ -124,15 +128,15 @@ export function openMemory(bytes: number): DataMemory {
   return new Arena(bytes);
 }
 
-/** Returns data as disk threads know it, or `null` if it isn't in an open arena. */
+/** Returns data as disk threads know it, or `null` if it isn't in an open arena, or too little to be handed to a thread. */
 export function arenaData(bytes: Bytes): ArenaData | null {
-  const arena = arenas.get(bytes.buffer);
+  const arena = bytes.length < LEAST_FOR_THREAD ? undefined : arenas.get(bytes.buffer);
   return arena === undefined ? null : { arena: arena.number, bytes };
 }
 
 /** Returns the disk threads, which are started on first use, while an arena is open; otherwise `null`. */
 export function diskThreads(): DiskThreads | null {
-  if (threads !== null || arenas.size === 0 || !mayStartThreads()) return threads;
+  if (threads !== null || arenas.size === 0 || !(mayStart ??= mayStartThreads())) return threads;
   threads = new DiskThreads(navigator.hardwareConcurrency);
   for (const [buffer, arena] of arenas) threads.addArena(arena.number, buffer);
   return threads;

@@ -25,8 +25,6 @@ const pace = new DiskPace(() => performance.now());
 /** Speed of reading, which is slow where much was not read lately, while writes still go to memory at once. */
 const readPace = new DiskPace(() => performance.now());
 
-/** Writes of fewer bytes are not worth handing to a disk thread. */
-const LEAST_FOR_THREAD = 128 * 1024;
 /** A disk thread opens a file once this many bytes were written that it could have. Small files aren't opened twice. */
 const OPEN_IN_THREAD_AFTER = 1024 * 1024;
 
@@ -204,7 +202,7 @@ class DenoFileHandle implements FileHandle {
 
   write(from: Bytes, position: number): Promise<void> {
     const here = () => this.#writeHere(from, position);
-    if (from.length < LEAST_FOR_THREAD || arenaData(from) === null) return this.#turn("cannot write", here);
+    if (arenaData(from) === null) return this.#turn("cannot write", here);
     this.#openInThread(from.length);
     return this.#turn("cannot write", here, () => {
       const file = this.#threadFile;

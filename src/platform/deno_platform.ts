@@ -20,9 +20,6 @@ const RANDOM_LIMIT = 65_536;
 /** A timer of more than this many milliseconds, which are 25 days, would run at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** Fewer bytes than this are hashed on the main thread. */
-const LEAST_FOR_THREAD = 128 * 1024;
-
 /** V8 provides this function if it was started with `--expose-gc`. */
 const { gc } = globalThis as { readonly gc?: () => void };
 
@@ -45,8 +42,7 @@ export const denoPlatform: Platform = {
   async sha1(data: Bytes) {
     const buffer: ArrayBufferLike = data.buffer;
     if (!(buffer instanceof SharedArrayBuffer)) return new Uint8Array(await crypto.subtle.digest("SHA-1", data));
-    // Small data is hashed in less time than it takes to hand it to a thread and to come back to its result.
-    const shared = data.length < LEAST_FOR_THREAD ? null : arenaData(data);
+    const shared = arenaData(data);
     return await (shared && diskThreads()?.hash(shared)) ?? sha1(data);
   },
   openMemory,

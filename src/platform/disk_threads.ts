@@ -5,8 +5,17 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { Count, type Failure, Operation, RING_BYTES, RING_SLOTS, Slot, slotAt, Status } from "./disk_ring.ts";
-import type { ThreadMessage } from "./disk_ring.ts";
+import {
+  Count,
+  type Failure,
+  Operation,
+  RING_BYTES,
+  RING_SLOTS,
+  Slot,
+  slotAt,
+  Status,
+  type ThreadMessage,
+} from "./disk_ring.ts";
 
 const WORKER = new URL("./disk_worker.ts", import.meta.url);
 /** Most threads. More of them don't make a disk faster, and each takes some ten MiB. */
@@ -24,14 +33,12 @@ export interface ArenaData {
   readonly bytes: Bytes;
 }
 
-/** Reads the result of an operation from its slot. */
-type Reader = (slot: number) => void;
-
 /** An operation that is posted and whose result hasn't been read. */
 interface Pending {
   /** Bytes to work on. */
   readonly bytes: number;
-  readonly read: Reader;
+  /** Reads the result from the slot of the operation. */
+  readonly read: (slot: number) => void;
   readonly reject: (error: Error) => void;
 }
 

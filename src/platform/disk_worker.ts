@@ -9,7 +9,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { Count, type Failure, Operation, Slot, slotAt, Status, type ThreadMessage } from "./disk_ring.ts";
-import { nodeCrypto } from "./node_modules.ts";
+import { sha1 } from "./start_digest.ts";
 
 /**
  * Milliseconds for which a result may wait for the main thread to look at the ring, as it does after each read from a
@@ -111,10 +111,8 @@ class DiskThread {
 
   #do(slot: number): void {
     switch (this.#ring[slot + Slot.operation]) {
-      case Operation.hash: {
-        const digest = nodeCrypto().createHash("sha1").update(this.#data(slot)).digest();
-        return this.#bytes.set(digest, 4 * (slot + Slot.digest));
-      }
+      case Operation.hash:
+        return this.#bytes.set(sha1(this.#data(slot)), 4 * (slot + Slot.digest));
       case Operation.write:
         return this.#write(slot);
       case Operation.close: {

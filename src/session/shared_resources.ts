@@ -7,7 +7,7 @@
 
 import type { PeerAddress } from "../base/address.ts";
 import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
-import { type DataMemory, PLAIN_MEMORY } from "../base/data_memory.ts";
+import { PLAIN_MEMORY } from "../base/data_memory.ts";
 import { MemoryBudget } from "../base/memory_budget.ts";
 import { VERSION } from "../base/version.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -73,7 +73,6 @@ export class SharedResources {
   readonly #ticker: Ticker;
   readonly #reads: ReadTurns;
   readonly #metadataMemory = new MetadataBudget();
-  readonly #data: DataMemory;
   #lent: Shared | null = null;
 
   /**
@@ -91,8 +90,7 @@ export class SharedResources {
     this.down = new BandwidthLimiter(platform, checkedRate(options.maxDown ?? null));
     this.up = new BandwidthLimiter(platform, checkedRate(options.maxUp ?? null));
     const cache = options.cacheBytes ?? DEFAULT_CACHE;
-    this.#data = platform.openMemory?.(cache) ?? PLAIN_MEMORY;
-    this.memory = new MemoryBudget(cache, { memory: this.#data });
+    this.memory = new MemoryBudget(cache, { memory: platform.openMemory?.(cache) ?? PLAIN_MEMORY });
     const bind = options.bind === undefined ? {} : { bind: options.bind };
     this.encryption = new StreamEncryption(platform, options.encryption ?? "prefer");
     this.#transport = this.encryption.over(tcpTransport(platform.net, bind));
@@ -136,7 +134,7 @@ export class SharedResources {
 
   /** Closes the UDP socket and all that uses it, and ends the threads that work on the memory. */
   close(): void {
-    this.#data.close();
+    this.memory.memory.close();
     this.udpTrackers.close();
     this.datagrams.close();
   }

@@ -107,8 +107,8 @@ export interface CompileArgsOptions {
  * @throws {Error} If the task has an unexpected form.
  */
 export function compileArgs(task: string, options: CompileArgsOptions): string[] {
-  // The task `release` sets the same variables that precede the command.
-  const [program, verb, ...words] = task.replace(/^(?:[A-Z_]+=\S* )*/, "").split(" ");
+  // `release` bundles once for all targets, and its own task sets the same variables that precede the command.
+  const [program, verb, ...words] = task.replace(/^.* && /, "").split(" ");
   const output = words.indexOf("--output");
   if (program !== "deno" || verb !== "compile" || output < 0 || /["'$]/.test(task)) {
     fail("the task compile looks strange");
@@ -137,6 +137,18 @@ function fail(message: string): never {
 
 function say(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+/** Joins the program's modules, as the task `compile` does. */
+async function bundle(): Promise<void> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "bundle"],
+    cwd: ROOT,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).output();
+  if (!success) fail("the program's modules couldn't be joined");
 }
 
 /** Builds a target and its archive. Throws with the reason if the target can't be built. */
@@ -193,6 +205,7 @@ async function release(args: readonly string[]): Promise<number> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
   await Deno.mkdir(folder, { recursive: true });
+  await bundle();
   const archives = new Map<string, Uint8Array<ArrayBuffer>>();
   const missing: string[] = [];
   for (const target of targets) {

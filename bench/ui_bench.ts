@@ -47,6 +47,7 @@ for (const [columns, rows] of [[40, 24], [80, 24], [200, 50]] as const) {
       rates,
       pieces: cells,
       files: () => [],
+      sources: () => null,
       log: [],
       peerRows: 20,
       limits: { down: null, up: null },

@@ -12,7 +12,7 @@ import type { CreatedTorrent, CreateOptions } from "../session/create_torrent.ts
 import type { FileSnapshot, PieceMap } from "../session/session_events.ts";
 import type { AddOptions, RateLimits, SessionOptions } from "../session/session.ts";
 import type { ReadableTorrent } from "../session/session_events.ts";
-import type { SessionEvent, TorrentSnapshot } from "../session/session_events.ts";
+import type { SessionEvent, TorrentSnapshot, TorrentSources } from "../session/session_events.ts";
 import type { Verification, VerifyOptions } from "../session/verify_torrent.ts";
 
 /** The parts of a torrent that commands use. */
@@ -24,6 +24,7 @@ export interface TorrentLike extends ReadableTorrent {
   snapshot(): TorrentSnapshot;
   pieceMap(cells: number): PieceMap | null;
   files(): readonly FileSnapshot[];
+  sources(): TorrentSources;
   pause(): void;
   resume(): void;
   stop(): Promise<void>;

@@ -79,8 +79,11 @@ export interface UntilIdleOptions {
   readonly platform: Clock;
   /** How long to wait. */
   readonly limit: IdleLimit;
-  /** Returns the latest problem, as a possible reason; `null` if there is none. */
-  readonly trouble: () => string | null;
+  /**
+   * Returns the latest problem, as a possible reason; `null` if there is none. With `trackers` unset, problems with
+   * trackers don't count, since the torrents' own reasons contain them.
+   */
+  readonly trouble: (of: { readonly trackers: boolean }) => string | null;
 }
 
 /**
@@ -106,14 +109,22 @@ export function untilIdle(torrents: readonly TorrentLike[], options: UntilIdleOp
     if (idle < limit.seconds * 1000) return null;
     const peers = open.reduce((sum, { peerCount }) => sum + peerCount, 0);
     const nothing = peers === 0 ? "no peer was found" : "nothing arrived";
-    const reason = trouble();
+    const waiting = waitingOf(open);
+    const reason = [waiting, trouble({ trackers: waiting === null })].filter((text) => text !== null).join("; ");
     return new ShoalError("timeout", {
       what: "gave up",
       where: open.length === 1 ? open[0]!.name : `${open.length} torrents`,
-      why: `${nothing} for ${formatDuration(limit.seconds)}${reason === null ? "" : `; ${reason}`}`,
+      why: `${nothing} for ${formatDuration(limit.seconds)}${reason === "" ? "" : `; ${reason}`}`,
       hint: "the same command goes on from there",
     });
   });
+}
+
+/** Returns why the torrents wait; `null` if they don't say. Of several torrents, the first one that says something. */
+function waitingOf(torrents: readonly TorrentSnapshot[]): string | null {
+  const first = torrents.find(({ waiting }) => waiting !== null);
+  if (first === undefined) return null;
+  return torrents.length === 1 ? first.waiting : `${first.name}: ${first.waiting}`;
 }
 
 function isOpen(torrent: TorrentSnapshot): boolean {

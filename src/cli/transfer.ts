@@ -72,11 +72,13 @@ export interface LoadedTorrent {
 export async function runTransfer(transfer: Transfer, context: Context): Promise<number> {
   const run = new Run(transfer, context);
   const errors = await run.toTheEnd();
-  for (const error of errors) {
-    await context.terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
-  }
+  for (const error of errors) if (!run.hasTold(error)) await tellError(error, context);
   if (run.cutShort) return context.shutdown.code;
   return errors.length === 0 ? EXIT_DONE : exitCodeOf(errors[0]);
+}
+
+async function tellError(error: unknown, { terminal, verbosity }: Context): Promise<void> {
+  await terminal.stderr.write(errorLine(error, { verbose: verbosity > 0 }));
 }
 
 /** A running transfer. */
@@ -94,7 +96,9 @@ class Run {
    * Last error of each failing tracker, by URL, and reason why metadata can't be fetched, by info-hash; the latest
    * last.
    */
-  readonly #lastProblems = new Map<string, string>();
+  readonly #lastProblems = new Map<string, { readonly text: string; readonly ofTracker: boolean }>();
+  /** Errors whose line on standard error has been written. */
+  readonly #written = new Set<unknown>();
   #streaming: Streaming | null = null;
   #cutShort = false;
 
@@ -106,6 +110,11 @@ class Run {
   /** Whether the program was asked to stop before the work was done. */
   get cutShort(): boolean {
     return this.#cutShort;
+  }
+
+  /** Returns `true` if the line of an error has been written to standard error. */
+  hasTold(error: unknown): boolean {
+    return this.#written.has(error);
   }
 
   /**
@@ -179,6 +188,7 @@ class Run {
     return {
       pieceMap: (infohash, cells) => find(infohash)?.pieceMap(cells) ?? null,
       files: (infohash) => find(infohash)?.files() ?? [],
+      sources: (infohash) => find(infohash)?.sources() ?? null,
       togglePause: (infohashes) => {
         const torrents = infohashes.flatMap((infohash) => find(infohash) ?? []);
         const goOn = torrents.every((torrent) => torrent.paused);
@@ -198,12 +208,15 @@ class Run {
     // A failure to fetch metadata is only of interest while the metadata is missing.
     if (event.event === "metadata") this.#lastProblems.delete(event.infohash);
     if (event.event === "warning" && event.infohash !== null && this.#isSearching(event.infohash)) {
-      this.#lastProblems.set(event.infohash, `${event.where}: ${event.message}`);
+      this.#lastProblems.set(event.infohash, { text: `${event.where}: ${event.message}`, ofTracker: false });
     }
     if (event.event !== "tracker") return;
     this.#lastProblems.delete(event.url);
     if (event.status === "error") {
-      this.#lastProblems.set(event.url, `the tracker ${event.url} failed: ${event.message}`);
+      this.#lastProblems.set(event.url, {
+        text: `the tracker ${event.url} failed: ${event.message}`,
+        ofTracker: true,
+      });
     }
   }
 
@@ -225,12 +238,17 @@ class Run {
       this.#one(torrent, session).catch((error) => {
         errors.push(error);
         if (error instanceof ShoalError && !this.#told.has(torrent.source.infoHash.hex)) view.failed(error);
+        // The others may go on for days. A picture on the terminal shows the error, and a line would be drawn over.
+        if (view.isPicture) return;
+        this.#written.add(error);
+        void tellError(error, this.#context);
       })
     );
     const watch = idle === null ? null : untilIdle(this.#torrents, {
       platform: this.#context.platform,
       limit: idle,
-      trouble: () => [...this.#lastProblems.values()].at(-1) ?? null,
+      trouble: ({ trackers }) =>
+        [...this.#lastProblems.values()].findLast(({ ofTracker }) => trackers || !ofTracker)?.text ?? null,
     });
     try {
       const first = await this.#context.shutdown.raceShutdown(

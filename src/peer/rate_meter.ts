@@ -21,6 +21,11 @@ export class RateMeter {
     return this.#total;
   }
 
+  /** Bytes counted so far, including those of a block that is still incomplete. */
+  get arrived(): number {
+    return this.#total + this.#begun;
+  }
+
   /** Smoothed rate in bytes per second. */
   get rate(): number {
     return this.#rate;

@@ -25,6 +25,9 @@ export const DHT_ROUTERS: readonly HostPort[] = [
 /** Milliseconds between saves of the routing table: the most that a crash loses. */
 const SAVE_MS = 10 * 60_000;
 
+/** Milliseconds for which a count of nodes is used again. */
+const COUNT_MS = 1000;
+
 /** Options for {@linkcode DhtService.start}. */
 export interface DhtServiceOptions {
   /** System services. */
@@ -61,12 +64,16 @@ export class DhtService {
   readonly #dht: Dht;
   readonly #pace: LookupPace;
   readonly #unregister: () => void;
+  readonly #startedAt: number;
+  /** Number of nodes at some time: counting takes time for each of them, and thousands of torrents may ask. */
+  #counted = { at: -Infinity, nodes: 0 };
   #timer: Timer | null = null;
   #stopping: Promise<void> | null = null;
 
   private constructor(options: DhtServiceOptions, saved: Bytes | null) {
     const { platform, bootstrap, socket } = options;
     this.#options = options;
+    this.#startedAt = platform.now();
     this.#pace = new LookupPace(platform);
     this.#dht = new Dht({
       platform,
@@ -108,6 +115,16 @@ export class DhtService {
   /** Number of responsive nodes in the routing table, by address family. */
   get nodes(): Readonly<Record<AddressFamily, number>> {
     return this.#dht.nodes;
+  }
+
+  /** Number of responsive nodes of both families, at most a second ago, and seconds since the node was started. */
+  get health(): { readonly nodes: number; readonly secondsSinceStart: number } {
+    const now = this.#options.platform.now();
+    if (now - this.#counted.at >= COUNT_MS) {
+      const { 4: v4, 6: v6 } = this.nodes;
+      this.#counted = { at: now, nodes: v4 + v6 };
+    }
+    return { nodes: this.#counted.nodes, secondsSinceStart: (now - this.#startedAt) / 1000 };
   }
 
   /** Adds the DHT node of a peer (BEP 5, PORT message). */

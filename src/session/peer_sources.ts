@@ -11,7 +11,7 @@ import type { InfoHash } from "../base/info_hash.ts";
 import type { DhtStatus, TorrentAnnouncer } from "../dht/mod.ts";
 import type { LocalDiscovery } from "../lsd/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { PeerFinder, PeerSource } from "../swarm/mod.ts";
+import type { PeerFinder, PeerSource, PeerSourcesSnapshot } from "../swarm/mod.ts";
 import type { AnnounceProgress, TrackerEncryption } from "../tracker/announce_request.ts";
 import { Announcer, FAREWELL_MS, type TrackerReport, type TrackerStatus } from "../tracker/announcer.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
@@ -194,6 +194,28 @@ export class PeerSources implements PeerFinder {
     };
   }
 
+  /** Returns the state of each source for display. */
+  sources(): PeerSourcesSnapshot {
+    const { active, trackers, dht, lsd } = this.status();
+    const service = this.#options.dht;
+    return {
+      active,
+      trackers: trackers.map(({ answeredAgo, nextIn, ...rest }) => ({
+        ...rest,
+        secondsSinceAnswer: inSeconds(answeredAgo),
+        secondsUntilNext: inSeconds(nextIn),
+      })),
+      dht: dht && service && {
+        state: dht.state,
+        ...service.health,
+        last: dht.last && { answered: dht.last.answered, peers: dht.last.peers },
+        secondsSinceAnswer: inSeconds(dht.answeredAgo),
+        secondsUntilNext: inSeconds(dht.nextIn),
+      },
+      lsd: lsd && { heard: lsd.heard, secondsUntilNext: inSeconds(lsd.nextIn) },
+    };
+  }
+
   /**
    * Stops the sources for good, and sends `stopped` to the trackers.
    *
@@ -239,6 +261,10 @@ export class PeerSources implements PeerFinder {
   #found(addresses: readonly PeerAddress[], source: PeerSource): void {
     if (this.#isActive && !this.#trackersOnly) this.#options.onPeers(addresses, source);
   }
+}
+
+function inSeconds(milliseconds: number | null): number | null {
+  return milliseconds === null ? null : milliseconds / 1000;
 }
 
 /** State of the DHT source before its first start. */

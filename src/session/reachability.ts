@@ -10,6 +10,7 @@ import { type AddressFamily, canonicalHost, formatAddress, type PeerAddress } fr
 import { isNear } from "../base/networks.ts";
 import { PortKeeper, type PortProtocol } from "../nat/mod.ts";
 import type { LocalAddress, Platform } from "../platform/platform.ts";
+import type { PortSource } from "../swarm/mod.ts";
 import type { ExternalAddress } from "./external_address.ts";
 import type { PortMapEvent } from "./session_events.ts";
 
@@ -43,6 +44,9 @@ export class Reachability {
   readonly #ports: Record<PortProtocol, number>;
   /** External ports of mapped protocols. */
   readonly #mapped = new Map<PortProtocol, number>();
+  /** What the last event of the port mapping said; empty before the first. */
+  #message = "";
+  #hasFailed = false;
   #local: readonly LocalAddress[] = [];
   #localAt = -Infinity;
 
@@ -66,12 +70,16 @@ export class Reachability {
           if (externalAddress !== null) this.address.vote("gateway", gateway.host, externalAddress);
           const external = formatAddress({ host: externalAddress ?? "", port: externalPort });
           const message = `${gateway.name} gateway ${gateway.host}`;
+          this.#message = message;
+          this.#hasFailed = false;
           emit({ event: "port_map", infohash: null, status: "ok", protocol, external, message });
           this.#change(protocol, () => this.#mapped.set(protocol, externalPort));
         },
         lost: (protocol) => this.#change(protocol, () => this.#mapped.delete(protocol)),
         failed: (error) => {
           const message = error.where === "" ? error.why : `${error.why} (${error.where})`;
+          this.#message = message;
+          this.#hasFailed = true;
           emit({ event: "port_map", infohash: null, status: "error", protocol: null, external: null, message });
         },
       },
@@ -83,6 +91,24 @@ export class Reachability {
   setUdpPort(port: number): void {
     this.#change("udp", () => this.#ports.udp = port);
     this.#keeper?.setPort("udp", port);
+  }
+
+  /** Returns the ports and how their mapping goes, for display. */
+  source(): PortSource {
+    const external = this.#mapped.get("tcp");
+    const mapping = external !== undefined
+      ? "mapped"
+      : this.#keeper === null
+      ? "off"
+      : this.#hasFailed
+      ? "failed"
+      : "asking";
+    return {
+      ...this.#ports,
+      mapping,
+      external: external === undefined ? null : formatAddress({ host: this.address.current(4) ?? "", port: external }),
+      message: this.#message,
+    };
   }
 
   /** Returns `true` if a gateway forwards an external port to us. */

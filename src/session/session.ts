@@ -462,6 +462,7 @@ export class Session {
         ownAddress: (family) => this.#reachability?.ownAddress(family) ?? null,
         portFor: (protocol, host) => this.#reachability?.portFor(protocol, host) ?? this.port,
       },
+      ports: () => this.#reachability!.source(),
       dht: this.#dht,
       seenAs: (source, voter, address) => this.externalAddress.vote(source, voter, address),
     }));

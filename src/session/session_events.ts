@@ -10,18 +10,23 @@ import type { TorrentEvent } from "../swarm/mod.ts";
 
 export type * from "../swarm/events.ts";
 export { progressOf } from "../swarm/events.ts";
+export { isSameReason } from "../swarm/waiting.ts";
 export type {
   AnyEvent,
+  DhtSource,
   EventOptions,
   EventStream,
   FilePriority,
   FileSnapshot,
+  LsdSource,
   MissedEvent,
   MoveProgress,
   OpenFileOptions,
   PeerSnapshot,
+  PeerSourcesSnapshot,
   PieceCell,
   PieceMap,
+  PortSource,
   ReadableTorrent,
   ReadOptions,
   StreamedEvent,
@@ -29,7 +34,10 @@ export type {
   TorrentHandle,
   TorrentReader,
   TorrentSnapshot,
+  TorrentSources,
   TorrentState,
+  TrackerSource,
+  WebSeedSource,
 } from "../swarm/mod.ts";
 
 /** An event of a session. Field names are those of the command line's JSON lines. */

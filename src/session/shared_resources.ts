@@ -47,7 +47,7 @@ export interface ResourcesHost {
 
 /** The parts of {@linkcode Shared} that the session knows once it has been started. */
 export type StartedParts =
-  & Pick<Shared, "port" | "dht" | "seenAs">
+  & Pick<Shared, "port" | "ports" | "dht" | "seenAs">
   & { readonly policy: Pick<Shared["policy"], "blocks" | "ownAddress" | "portFor"> };
 
 /** Makes the shared resources of a session by its options, and lends them to torrents. */

@@ -106,6 +106,7 @@ export class Content {
   #verified = 0;
   #verifiedOfWhole = 0;
   #settled = false;
+  #inLine = false;
   #paused = true;
   #closing: Promise<void> | null = null;
 
@@ -172,6 +173,18 @@ export class Content {
     return this.#checked;
   }
 
+  /** `true` while the check waits until other torrents have been checked. */
+  get inLine(): boolean {
+    return this.#inLine;
+  }
+
+  /** Number of missing pieces that neither a connected peer nor a web seed has. */
+  get unavailable(): number {
+    const elsewhere = this.webSeeds?.has ?? null;
+    if (elsewhere === "all") return 0;
+    return this.#download.unavailable(elsewhere ?? undefined);
+  }
+
   /** The pieces to draw. */
   get pieces(): DrawnPieces {
     return { wanted: this.#wanted.pieces, started: this.#download.started };
@@ -191,7 +204,9 @@ export class Content {
    * @throws The signal's reason, when it is aborted.
    */
   async open(mode: StartMode, signal: AbortSignal): Promise<void> {
+    this.#inLine = true;
     const have = await this.#options.openings.take((passOn) => {
+      this.#inLine = false;
       const onProgress = (progress: number) => {
         if ((1 - progress) * this.meta.totalLength > MUCH_TO_CHECK) passOn();
         this.#hasChecked(progress);
@@ -225,7 +240,11 @@ export class Content {
   /** Creates the web seeds when something is missing. */
   #seekWebSeeds(): void {
     if (this.#paused || this.complete || this.webSeeds !== null) return;
-    this.webSeeds = new WebSeeds({ ...this.#options, tell: (event) => this.#host.tell(event) }, {
+    this.webSeeds = new WebSeeds({
+      ...this.#options,
+      tell: (event) => this.#host.tell(event),
+      warn: (message, where) => this.#host.tell({ event: "warning", message, where }),
+    }, {
       download: this.#download,
       peers: () => this.#host.peers(),
       failed: (error) => this.#host.failed(error),

@@ -206,6 +206,8 @@ export interface ProgressEvent {
   readonly seeds: number;
   /** Seconds until completion; `null` if unknown. */
   readonly eta: number | null;
+  /** Why nothing arrives, for people; `null` while data arrives, and for a torrent that waits for nothing. */
+  readonly waiting: string | null;
 }
 
 /**
@@ -226,5 +228,6 @@ export function progressOf(torrent: TorrentSnapshot): ProgressEvent {
     peers: torrent.peerCount,
     seeds: torrent.seedCount,
     eta: torrent.eta === null ? null : Math.round(torrent.eta),
+    waiting: torrent.waiting,
   };
 }

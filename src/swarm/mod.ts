@@ -36,6 +36,15 @@ export type { PieceRange, PieceReader } from "./pieces/time_critical.ts";
 export type { AddOptions } from "./torrent_options.ts";
 export type { FileSnapshot, PieceCell, PieceMap } from "./piece_map.ts";
 export type { PeerSnapshot, TorrentSnapshot } from "./snapshot.ts";
+export type {
+  DhtSource,
+  LsdSource,
+  PeerSourcesSnapshot,
+  PortSource,
+  TorrentSources,
+  TrackerSource,
+} from "./torrent_sources.ts";
+export type { WebSeedSource } from "./web_seeds/web_seed.ts";
 export { Torrent } from "./torrent.ts";
 export type { TorrentHandle } from "./torrent_handle.ts";
 export type { OpenFileOptions, ReadableTorrent, ReadOptions, TorrentReader } from "./torrent_reader.ts";

@@ -19,6 +19,11 @@ export interface TorrentSnapshot {
   readonly state: TorrentState;
   /** Why the torrent can't continue while `state` is `error`; otherwise `null`. */
   readonly error: string | null;
+  /**
+   * Why nothing arrives, safe to print: one sentence, as `8 peers, all choke us`, or several phrases with middle dots
+   * between them, the most useful first. `null` while data arrives, and for a torrent that waits for nothing.
+   */
+  readonly waiting: string | null;
   /** Bytes of the wanted files; 0 while `state` is `metadata`. */
   readonly size: number;
   /** Verified bytes, without padding. */
@@ -77,6 +82,8 @@ export interface SnapshotSource extends
   readonly meta: object | null;
   /** The error that stopped the torrent; `null` if there is none. */
   readonly error: { readonly message: string } | null;
+  /** Why nothing arrives. See {@linkcode TorrentSnapshot.waiting}. */
+  readonly waiting: string | null;
   /** Returns every connected peer. */
   peers(): Iterable<Peer>;
   /** Web seeds that answer. */
@@ -94,6 +101,7 @@ export function snapshotOf(torrent: SnapshotSource): TorrentSnapshot {
     name,
     state,
     error: error?.message ?? null,
+    waiting: torrent.waiting,
     size,
     verified,
     progress,

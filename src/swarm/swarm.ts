@@ -24,6 +24,7 @@ import type {
   ReceivedBlock,
 } from "../peer/mod.ts";
 import type { Timer } from "../platform/platform.ts";
+import type { AddressFacts } from "./peers/address_facts.ts";
 import type { PeerSource } from "./peers/candidates.ts";
 import { ConnectionManager } from "./peers/connection_manager.ts";
 import type { Content } from "./content.ts";
@@ -125,6 +126,16 @@ export class Swarm implements PeerHost {
   /** Payload bytes received from peers. */
   get downloaded(): number {
     return this.#peers.downloaded;
+  }
+
+  /** As {@linkcode Swarm.downloaded}, but including blocks that are still incomplete. */
+  get arriving(): number {
+    return this.#peers.arriving;
+  }
+
+  /** What is known about peers that aren't connected. Takes time for each of them. */
+  addresses(): AddressFacts {
+    return this.#peers.addresses();
   }
 
   /** Payload bytes sent to peers. */

@@ -29,8 +29,11 @@ import { openFile, type OpenFileOptions, ReadSource, type TorrentReader, wantedF
 import { snapshotOf, type TorrentSnapshot } from "./snapshot.ts";
 import { Swarm } from "./swarm.ts";
 import type { TickerSeat } from "./ticker.ts";
+import type { TorrentSources } from "./torrent_sources.ts";
 import { failureOf, incompleteData, reasonToRefuse, stoppedError, type TorrentFailure } from "./torrent_failure.ts";
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
+import { waitingFor } from "./waiting.ts";
+import { waitingFactsOf } from "./waiting_facts.ts";
 import { FILE_PRIORITIES, type FilePriority } from "./wanted_pieces.ts";
 import type { WebSeed } from "./web_seeds/web_seed.ts";
 import type { TorrentHandle } from "./torrent_handle.ts";
@@ -83,6 +86,12 @@ export class Torrent implements TorrentHandle {
   /** `true` if the completion of the wanted files has been reported. */
   #isFinished = false;
   #seat: TickerSeat | null = null;
+  /** When the torrent last went to work, in milliseconds. */
+  #wentToWork: number;
+  /** When something last arrived, in milliseconds; `null` if nothing has arrived since the torrent went to work. */
+  #arrivedAt: number | null = null;
+  /** What had arrived at the last turn: bytes, and the part of the metadata. */
+  #arrived = 0;
   #lastWork: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
 
@@ -96,7 +105,7 @@ export class Torrent implements TorrentHandle {
     this.#options = options;
     this.#add = options.add;
     this.infoHash = source.infoHash;
-    this.#startedAt = shared.platform.now();
+    this.#startedAt = this.#wentToWork = shared.platform.now();
     this.#swarm = new Swarm({
       shared,
       infoHash: this.infoHash,
@@ -253,6 +262,37 @@ export class Torrent implements TorrentHandle {
 
   snapshot(): TorrentSnapshot {
     return snapshotOf(this);
+  }
+
+  /** Why nothing arrives; see {@linkcode TorrentSnapshot.waiting}. */
+  get waiting(): string | null {
+    const state = this.#state;
+    if (state === "seeding" || isOver(state)) return null; // cheap for thousands of seeds
+    const now = this.#options.shared.platform.now();
+    const since = (then: number) => (now - then) / 1000;
+    return waitingFor(waitingFactsOf({
+      state,
+      error: this.error,
+      sinceArrival: this.#arrivedAt === null ? null : since(this.#arrivedAt),
+      sinceStart: since(this.#wentToWork),
+      content: this.#content,
+      isPrivate: this.#meta?.private ?? false,
+      peers: () => this.#swarm.peers,
+      addresses: () => this.#swarm.addresses(),
+      sources: () => this.#finder.sources(),
+    }));
+  }
+
+  sources(): TorrentSources {
+    const { shared } = this.#options;
+    const isPrivate = this.#meta?.private ?? false;
+    return {
+      ...this.#finder.sources(),
+      isPrivate,
+      pex: shared.pex && !isPrivate,
+      port: shared.ports(),
+      webSeeds: this.#content?.webSeeds?.sources() ?? [],
+    };
   }
 
   pieceMap(cells: number): PieceMap | null {
@@ -731,6 +771,8 @@ export class Torrent implements TorrentHandle {
   /** Opens connections, once the metadata or pieces can be requested. */
   #connect(): void {
     if (!isActive(this.#state) || (!this.#attached && this.#search?.asks !== true)) return;
+    this.#wentToWork = this.#options.shared.platform.now();
+    this.#arrivedAt = null;
     this.#swarm.open();
     this.#content?.setPaused(false);
     this.#finder.start();
@@ -834,11 +876,19 @@ export class Torrent implements TorrentHandle {
   /** Regular work. Returns the milliseconds until the next call, unless the torrent is woken before. */
   #turn(now: number, seconds: number): number {
     const rest = this.#swarm.tick(now, seconds);
+    this.#noteArrivals(now);
     if (!this.#attached) return rest;
     const content = this.#content!;
     if (this.#wish !== "run") content.download.makeRoom();
     content.tick(now, seconds);
     return content.rests(this.#wish === "run") ? rest : 0;
+  }
+
+  #noteArrivals(now: number): void {
+    const metadata = this.#content === null ? this.progress : 0;
+    const arrived = this.#swarm.arriving + (this.#content?.downloaded ?? 0) + metadata;
+    if (arrived > this.#arrived) this.#arrivedAt = now;
+    this.#arrived = arrived; // less than before if a peer has left in the middle of a block
   }
 
   #progress(): { uploaded: number; downloaded: number; left: number; partialSeed?: boolean } {

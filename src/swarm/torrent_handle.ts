@@ -14,6 +14,7 @@ import type { FileSnapshot, PieceMap } from "./piece_map.ts";
 import type { TorrentSnapshot } from "./snapshot.ts";
 import type { TorrentFailure } from "./torrent_failure.ts";
 import type { ReadableTorrent } from "./torrent_reader.ts";
+import type { TorrentSources } from "./torrent_sources.ts";
 import type { TorrentState } from "./torrent_state.ts";
 import type { FilePriority } from "./wanted_pieces.ts";
 
@@ -47,6 +48,11 @@ export interface TorrentHandle extends ReadableTorrent {
   readonly folder: string;
   /** Returns a snapshot of the current state. */
   snapshot(): TorrentSnapshot;
+  /**
+   * Returns what trackers, DHT, local discovery and web seeds said last and when they are asked again, and the ports on
+   * which peers reach us.
+   */
+  sources(): TorrentSources;
   /**
    * Returns the state of the pieces, summarised in a row of cells for display; `null` while the metadata is unknown.
    *

@@ -18,6 +18,7 @@ import type { OpeningQueue } from "./opening_queue.ts";
 import type { PeerSource } from "./peers/candidates.ts";
 import type { ConnectionPolicy } from "./peers/connection_manager.ts";
 import type { Ticker } from "./ticker.ts";
+import type { PeerSourcesSnapshot, PortSource } from "./torrent_sources.ts";
 
 /** Options for adding a torrent. */
 export interface AddOptions {
@@ -56,6 +57,8 @@ export interface Shared {
   readonly version: string;
   /** TCP port on which the session listens. */
   readonly port: number;
+  /** Returns the ports on which peers reach us. */
+  ports(): PortSource;
   /** Local address to connect from, if one was chosen. */
   readonly bind: string | undefined;
   /** Connects to peers. */
@@ -100,6 +103,8 @@ export interface PeerFinder {
   setTrackers(tiers: readonly (readonly string[])[]): void;
   /** Current announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
+  /** Returns what each source said, and when it is asked again. */
+  sources(): PeerSourcesSnapshot;
   /** Adds trackers; known ones are ignored. */
   addTrackers(tiers: readonly (readonly string[])[]): void;
   /** Called when the download is complete. */

@@ -40,6 +40,8 @@ export interface TrackerStatus {
   readonly leechers: number | null;
   /** Number of peers in the last reply; `null` before the first, and after a failure. */
   readonly peers: number | null;
+  /** `true` if the last reply named a peer that isn't ourselves, as far as that can be told. */
+  readonly others: boolean;
   /** Milliseconds since the last answer or failure; `null` before the first. */
   readonly answeredAgo: number | null;
   /** Milliseconds until the next announce; `null` unless `state` is `waiting`. */
@@ -47,6 +49,11 @@ export interface TrackerStatus {
   /** Failures in a row. */
   readonly failures: number;
 }
+
+/** Outcome of an announce, for {@linkcode AnnouncedTracker.status}. */
+export type LastOutcome = Pick<TrackerStatus, "status" | "message" | "peers" | "others">;
+
+const NO_OUTCOME: LastOutcome = { status: null, message: "", peers: null, others: false };
 
 /** What {@linkcode AnnouncedTracker.status} has to know from its caller. */
 export interface TrackerPlacement {
@@ -90,9 +97,11 @@ export class AnnouncedTracker implements TurnState {
   /** Byte counts at the first announce, which are subtracted from those that the tracker is told. */
   #base: Pick<AnnounceProgress, "uploaded" | "downloaded"> | null = null;
   #failures = 0;
-  #last: Pick<TrackerStatus, "status" | "message" | "peers"> | null = null;
+  #last: LastOutcome | null = null;
   #counts: SwarmCounts = { seeders: null, leechers: null };
   #answeredAt = 0;
+  /** The URL without secrets. Kept, because removing them takes long, and status() is called often. */
+  #shownUrl: string | null = null;
   /** `true` if our port changed during the announce that is under way. */
   #moved = false;
   /** When the tracker last accepted an announce. */
@@ -189,8 +198,9 @@ export class AnnouncedTracker implements TurnState {
   }
 
   /** Records the outcome of an announce for {@linkcode AnnouncedTracker.status}. */
-  note(now: number, last: Pick<TrackerStatus, "status" | "message" | "peers">, counts?: SwarmCounts): void {
-    this.#last = last;
+  note(now: number, last: LastOutcome, counts?: SwarmCounts): void {
+    // Trackers quote an unknown passkey.
+    this.#last = { ...last, message: redact(last.message, secretsIn(this.tracker.url)) };
     this.#answeredAt = now;
     if (counts) this.#counts = counts;
   }
@@ -252,7 +262,7 @@ export class AnnouncedTracker implements TurnState {
    */
   status(now: number, { tier, next }: TrackerPlacement): TrackerStatus {
     const { url } = this.tracker;
-    const { status, message, peers } = this.#last ?? { status: null, message: "", peers: null };
+    const { status, message, peers, others } = this.#last ?? NO_OUTCOME;
     const state = this.#leavingSince !== null
       ? "leaving"
       : this.#talkingSince !== null
@@ -261,13 +271,14 @@ export class AnnouncedTracker implements TurnState {
       ? "waiting"
       : "idle";
     return {
-      url: redact(url),
+      url: this.#shownUrl ??= redact(url),
       tier,
       state,
       status,
-      message: redact(message, secretsIn(url)), // trackers quote an unknown passkey
+      message,
       ...this.#counts,
       peers,
+      others,
       answeredAgo: this.#last && now - this.#answeredAt,
       nextIn: state === "waiting" ? Math.max(0, next - now) : null,
       failures: this.#failures,

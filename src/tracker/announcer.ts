@@ -437,11 +437,12 @@ export class Announcer {
         timeout: this.#options.timeout ?? tracker.patience,
         signal,
       });
-      const answer = { reply, helps: numwant === 0 || this.#namesOthers(reply) };
+      const others = this.#namesOthers(reply);
+      const answer = { reply, helps: numwant === 0 || others };
       if (signal.aborted) return answer;
       const { seeders, leechers, peers, warning, externalIp } = reply;
       const status = warning === "" ? "ok" : "warning";
-      asked.note(platform.now(), { status, message: warning, peers: peers.length }, { seeders, leechers });
+      asked.note(platform.now(), { status, message: warning, peers: peers.length, others }, { seeders, leechers });
       if (this.#ignoresReplies(asked)) return answer;
       const seen = externalIp === null ? {} : { externalIp };
       const report = { url, status, seeders, leechers, peers: peers.length, message: warning, ...seen } as const;
@@ -453,7 +454,7 @@ export class Announcer {
       if (!(error instanceof TrackerError)) throw error;
       if (signal.aborted) return null;
       if (error.retryIn !== null) tracker.retryAt = platform.now() + error.retryIn;
-      asked.note(platform.now(), { status: "error", message: error.why, peers: null });
+      asked.note(platform.now(), { status: "error", message: error.why, peers: null, others: false });
       if (!this.#ignoresReplies(asked)) this.#reportError(url, error.why);
       return null;
     }
@@ -587,7 +588,7 @@ function unusableStatus(
   { tier, message }: { readonly tier: number; readonly message: string },
 ): TrackerStatus {
   const nothing = { seeders: null, leechers: null, peers: null, answeredAgo: null, nextIn: null, failures: 0 };
-  return { url: redact(url), tier, state: "idle", status: "error", message, ...nothing };
+  return { url: redact(url), tier, state: "idle", status: "error", message, others: false, ...nothing };
 }
 
 /** Makes the tracker of a URL, or returns why the URL is unusable. */

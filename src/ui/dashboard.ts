@@ -6,15 +6,17 @@
 
 import cliTruncate from "cli-truncate";
 import type { FileSnapshot, PieceMap } from "../session/session_events.ts";
-import type { TorrentSnapshot } from "../session/session_events.ts";
+import type { TorrentSnapshot, TorrentSources } from "../session/session_events.ts";
 import { renderFiles } from "./file_lines.ts";
 import { formatRate } from "./format.ts";
 import type { LiveState } from "./live_state.ts";
 import { renderPieces } from "./piece_row.ts";
+import { renderSources } from "./source_lines.ts";
 import { type RateHistory, renderSpark } from "./spark.ts";
 import { painted, type Style } from "./style.ts";
 import { renderList, renderPeers, renderTorrent } from "./table.ts";
 import { widthOf } from "./text.ts";
+import { renderWaiting } from "./waiting_lines.ts";
 
 /** Contents of the live view. */
 export interface Picture {
@@ -31,6 +33,8 @@ export interface Picture {
   readonly pieces: (cells: number) => PieceMap | null;
   /** Returns the files of the selected torrent. Called only if the files are shown. */
   readonly files: () => readonly FileSnapshot[];
+  /** Returns the sources of the selected torrent; `null` if they are unknown. Called only if they are shown. */
+  readonly sources: () => TorrentSources | null;
   /** Latest messages, coloured, the newest last. */
   readonly log: readonly string[];
   /** Most peers shown so far. Rows for that many peers are kept, so that the layout is stable when a peer leaves. */
@@ -112,6 +116,8 @@ export function renderDashboard(picture: Picture, window: Window): string[] {
   const below = Math.max(0, room - lines.length - keys.length);
   const panel = state.panel === "files"
     ? renderFiles(picture.files(), { width, style, room: below, scroll: state.scroll })
+    : state.panel === "sources"
+    ? renderSources(picture.sources(), { width, style, room: below, scroll: state.scroll })
     : state.panel === "help"
     ? helpLines(style)
     : overview(picture, { ...window, share });
@@ -131,10 +137,13 @@ function overview(picture: Picture, window: Window & { readonly share: ReturnTyp
   if (share.spark > 0) lines.push(sparkLine(picture, window));
   const map = share.map > 0 ? picture.pieces(width * (share.map - 1)) : null;
   if (map) lines.push(...renderPieces(map, { width, style, rows: share.map - 1 }));
+  const waiting = renderWaiting(torrents[state.selected]!, { width, style });
+  if (waiting.length > 0) lines.push(...(map || share.spark > 0 ? [""] : []), ...waiting);
   if (share.peers > 0) {
     const { peers } = torrents[state.selected]!;
-    const drawn = renderPeers(peers, { width, style, order: state.order, room: share.peers - 1 });
-    const blank = Math.max(0, Math.min(picture.peerRows + 1, share.peers - 1) - Math.max(1, drawn.length));
+    const rows = Math.max(0, share.peers - 1 - (waiting.length > 0 ? waiting.length + 1 : 0));
+    const drawn = rows < 2 ? [] : renderPeers(peers, { width, style, order: state.order, room: rows });
+    const blank = Math.max(0, Math.min(picture.peerRows + 1, rows) - Math.max(1, drawn.length));
     if (drawn.length > 0 || picture.peerRows > 0) lines.push("", ...drawn, ...Array<string>(blank).fill(""));
   }
   const messages = share.log > 0 ? log.slice(1 - share.log) : [];
@@ -180,6 +189,7 @@ function keyLine({ state, torrents, limits }: Picture, { columns: width, style }
     ["s", `by ${state.order}`],
     ["l", limitWords(limits)],
     ...(torrents.length > 1 ? [["tab", "next"] as const] : []),
+    ["t", state.panel === "sources" ? "back" : "trackers"],
   ];
   let left = width;
   const shown: string[] = [];
@@ -203,6 +213,7 @@ const HELP: readonly (readonly [string, string])[] = [
   ["p", "pause this torrent, or go on (P: all)"],
   ["s", "sort peers by the next column"],
   ["f", "files and how much is here of each"],
+  ["t", "trackers, DHT, port and web seeds"],
   ["l", "limit the rates: 5M 500K, 0 for none"],
   ["tab", "the next torrent (also the arrows)"],
   ["esc", "back"],

@@ -18,6 +18,7 @@ const ONLY_VERBOSE: readonly string[] = ["peer", "port_map", "dht"];
 
 /** A {@linkcode View} that prints JSON lines on standard output. */
 export class JsonView implements View {
+  readonly isPicture = false;
   readonly #options: ViewOptions;
   #timer: Timer | null = null;
   #open = false;

@@ -15,8 +15,8 @@ export interface LiveState {
   /** Sort order of the peers. */
   readonly order: PeerOrder;
   /** Panel below the torrent. */
-  readonly panel: "overview" | "files" | "help";
-  /** Index of the first file to show. */
+  readonly panel: "overview" | "files" | "sources" | "help";
+  /** Index of the first file, or line of the sources, to show. */
   readonly scroll: number;
   /** Text typed in the limit prompt; `null` if the prompt is closed. */
   readonly prompt: string | null;
@@ -34,7 +34,7 @@ export type KeyAction =
 export interface LiveContext {
   /** Number of torrents. */
   readonly torrents: number;
-  /** Number of files of the selected torrent. */
+  /** Number of files of the selected torrent, or lines of its sources, whichever are shown. */
   readonly files: number;
   /** Lines per page. */
   readonly page: number;
@@ -83,7 +83,9 @@ export function handleKey(state: LiveState, options: PressedOptions): PressedRes
   const name = key.kind === "named" ? key.name : key.character;
   const only = (change: Partial<LiveState>) => ({ state: { ...state, ...change }, action: null });
   const step = STEPS[name];
-  if (step !== undefined && state.panel === "files") return only({ scroll: scrolled(state, step, around) });
+  if (step !== undefined && (state.panel === "files" || state.panel === "sources")) {
+    return only({ scroll: scrolled(state, step, around) });
+  }
   switch (name) {
     case "q":
       return { state, action: { kind: "quit" } };
@@ -96,6 +98,8 @@ export function handleKey(state: LiveState, options: PressedOptions): PressedRes
       return only({ order: PEER_ORDERS[(PEER_ORDERS.indexOf(state.order) + 1) % PEER_ORDERS.length]! });
     case "f":
       return only({ panel: state.panel === "files" ? "overview" : "files", scroll: 0 });
+    case "t":
+      return only({ panel: state.panel === "sources" ? "overview" : "sources", scroll: 0 });
     case "?":
     case "h":
       return only({ panel: state.panel === "help" ? "overview" : "help" });

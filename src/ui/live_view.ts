@@ -15,6 +15,7 @@ import { Summary } from "./summary.ts";
 import { filePage, logRows, renderDashboard } from "./dashboard.ts";
 import { KeyReader } from "./keys.ts";
 import { FIRST_STATE, handleKey, type KeyAction, type LiveState } from "./live_state.ts";
+import { countSourceLines } from "./source_lines.ts";
 import { RateHistory } from "./spark.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
@@ -29,6 +30,7 @@ const MAX_WAITING = 200;
 
 /** A {@linkcode View} on a terminal. Skips frames that the terminal is not ready for. */
 export class LiveView implements View {
+  readonly isPicture = true;
   readonly #options: ViewOptions;
   readonly #style: Style;
   readonly #region = new LiveRegion();
@@ -135,6 +137,7 @@ export class LiveView implements View {
       rates: this.#ratesOf(selected),
       pieces: (cells) => controls.pieceMap(hash, cells),
       files: () => controls.files(hash),
+      sources: () => controls.sources(hash),
       log: this.#pane,
       peerRows: this.#peerRows,
       limits: controls.limits(),
@@ -156,8 +159,7 @@ export class LiveView implements View {
     for (const key of this.#keys.read(bytes, { typing: this.#state.prompt !== null })) {
       const window = this.#options.terminal.size();
       const count = this.#torrents.length;
-      const files = this.#state.panel === "files" ? this.#options.controls.files(this.#selectedHash).length : 0;
-      const around = { torrents: count, files, page: filePage(window, count) };
+      const around = { torrents: count, files: this.#panelLines(window.columns), page: filePage(window, count) };
       const { state, action } = handleKey(this.#state, { key, around });
       if (state.selected !== this.#state.selected) this.#peerRows = 0;
       this.#state = state;
@@ -165,6 +167,13 @@ export class LiveView implements View {
     }
     this.#torrents = this.#summary.observe();
     this.#draw();
+  }
+
+  /** Number of lines that the present panel scrolls through. */
+  #panelLines(columns: number): number {
+    const { controls } = this.#options;
+    if (this.#state.panel === "files") return controls.files(this.#selectedHash).length;
+    return this.#state.panel === "sources" ? countSourceLines(controls.sources(this.#selectedHash), columns) : 0;
   }
 
   get #selectedHash(): string {

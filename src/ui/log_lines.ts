@@ -61,6 +61,10 @@ export class LogLines {
         const from = event.peers.length === 0 ? "" : `; it came from ${event.peers.join(", ")}`;
         return { level: "warning", text: `piece ${event.piece} failed its hash check and is fetched again${from}` };
       }
+      case "error":
+        // The only torrent shows its error itself.
+        if (this.#names.size < 2) return null;
+        return { level: "warning", text: `failed: ${event.message}${event.where === "" ? "" : ` (${event.where})`}` };
       case "warning":
         return { level: "warning", text: `${event.message} (${event.where})` };
       case "stream":

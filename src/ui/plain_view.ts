@@ -5,7 +5,7 @@
  */
 
 import type { Timer } from "../platform/platform.ts";
-import type { TorrentSnapshot } from "../session/session_events.ts";
+import type { TorrentSnapshot, TorrentState } from "../session/session_events.ts";
 import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize, ratioOf } from "./format.ts";
 import { type LogLine, LogLines, plainLogLine } from "./log_lines.ts";
 import { shown, type Style } from "./style.ts";
@@ -16,16 +16,25 @@ import type { View, ViewEvent, ViewOptions } from "./view.ts";
 const LOOK_MS = 1000;
 /** Looks per line of progress. */
 const LOOKS_PER_LINE = 5;
+/** Looks for which nothing arrives before it is said why: most waits are over sooner. */
+const LOOKS_OF_WAITING = 3;
+/** Looks between two times that the reason is said. */
+const LOOKS_PER_REASON = 30;
+/** Reasons at one look. Thousands of torrents may wait. */
+const MAX_REASONS = 10;
 /** Output keeps non-ASCII characters but has no colours. */
 const STYLE: Style = { color: false, unicode: true };
 
 /** A {@linkcode View} for output that is not a terminal. */
 export class PlainView implements View {
+  readonly isPicture = false;
   readonly #options: ViewOptions;
   readonly #summary: Summary;
   readonly #log: LogLines;
   /** Last line of each torrent, by info-hash. An unchanged line is not repeated. */
   readonly #said = new Map<string, string>();
+  /** Number of looks for which each torrent has been waiting, by info-hash. */
+  readonly #waiting = new Map<string, number>();
   #looks = 0;
   #timer: Timer | null = null;
   #open = false;
@@ -52,6 +61,7 @@ export class PlainView implements View {
         : `${formatSize(size)} in ${formatPlural(files, "file")}`;
       void this.#options.terminal.stdout.write(`${shown(name, STYLE)}: ${what}\n`);
     }
+    if (event.event === "error") return; // the caller writes its error line
     const line = this.#log.of(event);
     if (line !== null) this.#say(line);
   }
@@ -86,6 +96,7 @@ export class PlainView implements View {
     const { terminal } = this.#options;
     const torrents = this.#summary.observe();
     this.#looks++;
+    this.#explain(torrents);
     if (this.#looks % LOOKS_PER_LINE !== 0 || terminal.stdout.busy) return;
     for (const torrent of torrents) {
       const line = plainLine(torrent);
@@ -95,9 +106,30 @@ export class PlainView implements View {
     }
   }
 
+  /** Says why nothing arrives: after some seconds, and then twice a minute. */
+  #explain(torrents: readonly TorrentSnapshot[]): void {
+    const due = torrents.filter((torrent) => {
+      const hash = torrent.infoHash.hex;
+      if (torrent.waiting === null || !isExplained(torrent.state)) return this.#waiting.delete(hash) && false;
+      const looks = (this.#waiting.get(hash) ?? 0) + 1;
+      this.#waiting.set(hash, looks);
+      return looks % LOOKS_PER_REASON === LOOKS_OF_WAITING;
+    });
+    const { terminal } = this.#options;
+    if (due.length === 0 || terminal.stdout.busy) return;
+    const lines = due.slice(0, MAX_REASONS).map((torrent) => shown(`${torrent.name}: ${torrent.waiting}`, STYLE));
+    const more = due.length > MAX_REASONS ? [`${formatPlural(due.length - MAX_REASONS, "more torrent")} waiting`] : [];
+    void terminal.stdout.write([...lines, ...more].map((line) => `${line}\n`).join(""));
+  }
+
   #say(line: LogLine): void {
     void this.#options.terminal.stderr.write(plainLogLine(line));
   }
+}
+
+/** Returns `true` if a torrent in this state ought to get on, so that its waiting is explained. */
+function isExplained(state: TorrentState): boolean {
+  return state === "metadata" || state === "checking" || state === "downloading";
 }
 
 /**
@@ -123,6 +155,8 @@ function describe(torrent: TorrentSnapshot): string {
       return `seeding, ${up}, ${formatSize(torrent.uploaded)} sent (ratio ${ratioOf(torrent).toFixed(2)}), ${peers}`;
     case "metadata":
       return `metadata (${formatPercent(torrent.progress)}), ${peers}`;
+    case "error":
+      return `failed at ${formatPercent(torrent.progress)}: ${torrent.error}`;
     default:
       return `${torrent.state} (${formatPercent(torrent.progress)})`;
   }

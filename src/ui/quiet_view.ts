@@ -9,6 +9,7 @@ import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
 /** A {@linkcode View} that prints nothing but messages with `-v`. */
 export class QuietView implements View {
+  readonly isPicture = false;
   readonly #options: ViewOptions;
   readonly #log: LogLines;
 
@@ -22,7 +23,7 @@ export class QuietView implements View {
 
   /** @param event Printed on standard error with `-v`. */
   event(event: ViewEvent): void {
-    if (this.#options.verbosity === 0) return;
+    if (this.#options.verbosity === 0 || event.event === "error") return; // the caller writes its error line
     const line = this.#log.of(event);
     if (line !== null) void this.#options.terminal.stderr.write(plainLogLine(line));
   }

@@ -14,6 +14,7 @@ import type {
   SessionEvent,
   StateEvent,
   TorrentSnapshot,
+  TorrentSources,
 } from "../session/session_events.ts";
 
 /** A torrent is now served over HTTP. */
@@ -40,6 +41,8 @@ export function isShown(event: SessionEvent): event is Exclude<ViewEvent, Stream
 
 /** Shows the progress of a session. */
 export interface View {
+  /** Whether the view redraws a part of the terminal, so that nothing else may be written to it. */
+  readonly isPicture: boolean;
   /** Starts to show progress. */
   start(): void;
   /** Shows an event of the session or the program. Must neither throw nor wait. */
@@ -56,6 +59,8 @@ export interface View {
 export interface LiveControls {
   /** Returns the pieces of a torrent, as `Torrent.pieceMap()`. */
   pieceMap(infohash: string, cells: number): PieceMap | null;
+  /** Returns the sources of a torrent; `null` if there is no such torrent. */
+  sources(infohash: string): TorrentSources | null;
   /** Returns the files of a torrent. */
   files(infohash: string): readonly FileSnapshot[];
   /** Pauses torrents, or resumes them if all of them are paused. */

@@ -14,7 +14,7 @@ import { describe, type Magnet, type Metainfo, parseMagnet } from "../../src/met
 import { FileError } from "../../src/platform/file_errors.ts";
 import { HttpError, type HttpRequest, type HttpServer, type Platform } from "../../src/platform/platform.ts";
 import type { AddOptions, RateLimits, SessionOptions } from "../../src/session/session.ts";
-import type { SessionEvent, TorrentSnapshot } from "../../src/session/session_events.ts";
+import type { SessionEvent, TorrentSnapshot, TorrentSources } from "../../src/session/session_events.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { FakeTerminal, type FakeTerminalOptions } from "../ui/fake_terminal.ts";
 import { torrentSnapshot } from "../ui/snapshots.ts";
@@ -95,6 +95,12 @@ export class FakeTorrent implements TorrentLike {
   /** Returns no files. */
   files(): [] {
     return [];
+  }
+
+  /** Returns no sources. */
+  sources(): TorrentSources {
+    const port = { tcp: 6881, udp: 6881, mapping: "off", external: null, message: "" } as const;
+    return { active: true, trackers: [], dht: null, lsd: null, isPrivate: false, pex: false, port, webSeeds: [] };
   }
 
   pause(): void {

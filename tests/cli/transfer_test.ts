@@ -93,10 +93,26 @@ Deno.test("download goes on with the others when one torrent fails, and exits wi
   world.session.added[0]!.fail(NO_ROOM);
   await settle();
   assertEquals(world.session.stops, 0);
+  // It is said at once, and not again when the others are done.
+  const line = "shoal: error: cannot write (a): no space left; free some\n";
+  assertEquals(world.terminal.stderr.text, line);
+  world.session.added[1]!.finish();
+  assertEquals(await code, 4);
+  assertEquals(world.terminal.stderr.text, line);
+  assertClean(world);
+});
+
+Deno.test("download shows a failure in the picture on the terminal, and writes its error line below the last one", async () => {
+  const world = new World({ isTerminal: true, env: { TERM: "xterm", NO_COLOR: "1" } });
+  const { code } = await world.start("a.torrent", "b.torrent");
+  world.session.emit(failed("a"));
+  world.session.added[0]!.fail(NO_ROOM);
+  await world.clock.play(1_000);
+  assertStringIncludes(world.terminal.stdout.text, "warning: a: failed: cannot write: no space left (a)");
+  assertEquals(world.terminal.stderr.text, "");
   world.session.added[1]!.finish();
   assertEquals(await code, 4);
   assertEquals(world.terminal.stderr.text, "shoal: error: cannot write (a): no space left; free some\n");
-  assertClean(world);
 });
 
 Deno.test("--json prints events and nothing else on standard output, each failure once", async () => {
@@ -156,6 +172,28 @@ Deno.test("--timeout gives up when nothing has arrived for so long, and says wha
       "the same command goes on from there\n",
   );
   assertClean(world);
+});
+
+Deno.test("--timeout says why nothing arrives, in the words of the torrent", async () => {
+  const one = new World();
+  const single = await one.start("a.torrent", "--timeout", "10s", "-q");
+  one.session.added[0]!.state = { waiting: "8 peers, all choke us", peerCount: 8 };
+  await one.clock.play(11_000);
+  assertEquals(await single.code, 5);
+  const hint = "; the same command goes on from there\n";
+  assertEquals(
+    one.terminal.stderr.text,
+    `shoal: error: gave up (a): nothing arrived for 10s; 8 peers, all choke us${hint}`,
+  );
+  const two = new World();
+  const several = await two.start("a.torrent", "b.torrent", "--timeout", "10s", "-q");
+  two.session.added[1]!.state = { waiting: "t.test has not answered, asked again in 5 s" };
+  await two.clock.play(11_000);
+  assertEquals(await several.code, 5);
+  assertStringIncludes(
+    two.terminal.stderr.text,
+    `no peer was found for 10s; b: t.test has not answered, asked again in 5 s${hint}`,
+  );
 });
 
 Deno.test("--timeout takes the progress of a check for something, and does not end seeding", async () => {

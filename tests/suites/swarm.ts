@@ -42,6 +42,7 @@ import "../swarm/pieces/piece_download_trouble_test.ts";
 import "../swarm/pieces/piece_picker_test.ts";
 import "../swarm/pieces/time_critical_test.ts";
 import "../swarm/ticker_test.ts";
+import "../swarm/waiting_test.ts";
 import "../swarm/wanted_pieces_test.ts";
 import "../swarm/web_seeds/web_files_test.ts";
 import "../swarm/web_seeds/web_picker_test.ts";

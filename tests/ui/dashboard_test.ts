@@ -2,7 +2,7 @@ import { assert, assertEquals, assertLessOrEqual, assertNotMatch, assertStringIn
 import stringWidth from "string-width";
 import { utf8 } from "../../src/base/bytes.ts";
 import type { PieceCell, PieceMap } from "../../src/swarm/piece_map.ts";
-import type { TorrentState } from "../../src/session/session_events.ts";
+import type { TorrentSnapshot, TorrentSources, TorrentState, TrackerSource } from "../../src/session/session_events.ts";
 import { layout, type Picture, renderDashboard } from "../../src/ui/dashboard.ts";
 import { type Key, KeyReader } from "../../src/ui/keys.ts";
 import { parseLimits } from "../../src/ui/limit_prompt.ts";
@@ -11,6 +11,7 @@ import { renderPieces } from "../../src/ui/piece_row.ts";
 import { RateHistory, renderSpark } from "../../src/ui/spark.ts";
 import type { Style } from "../../src/ui/style.ts";
 import { PEER_ORDERS } from "../../src/ui/table.ts";
+import { renderWaiting } from "../../src/ui/waiting_lines.ts";
 import { fc, tries } from "../support/property.ts";
 import { anyText } from "./any_text.ts";
 import { infoHashOf, peerSnapshot, torrentSnapshot } from "./snapshots.ts";
@@ -67,10 +68,56 @@ const anyCell: fc.Arbitrary<PieceCell> = fc.record({
 const anyState: fc.Arbitrary<LiveState> = fc.record({
   selected: fc.nat({ max: 3 }),
   order: fc.constantFrom(...PEER_ORDERS),
-  panel: fc.constantFrom("overview" as const, "files" as const, "help" as const),
+  panel: fc.constantFrom("overview" as const, "files" as const, "sources" as const, "help" as const),
   scroll: fc.nat({ max: 99 }),
   prompt: fc.option(fc.string({ maxLength: 32 }).map((text) => text.replace(/[^ -~]/g, ""))),
   complaint: fc.constantFrom("", "not understood"),
+});
+const seconds = fc.option(fc.double({ min: 0, max: 1e6, noNaN: true }));
+const anySources: fc.Arbitrary<TorrentSources> = fc.record({
+  active: fc.boolean(),
+  isPrivate: fc.boolean(),
+  pex: fc.boolean(),
+  trackers: fc.array(
+    fc.record({
+      url: fc.oneof(fc.webUrl(), anyText(300)),
+      tier: fc.nat(),
+      state: fc.constantFrom("announcing" as const, "leaving" as const, "waiting" as const, "idle" as const),
+      status: fc.constantFrom("ok" as const, "warning" as const, "error" as const, null),
+      message: anyText(300),
+      seeders: fc.option(fc.nat()),
+      leechers: fc.option(fc.nat()),
+      peers: fc.option(fc.nat()),
+      others: fc.boolean(),
+      failures: fc.nat(),
+      secondsSinceAnswer: seconds,
+      secondsUntilNext: seconds,
+    }),
+    { maxLength: 30 },
+  ),
+  dht: fc.option(fc.record({
+    state: fc.constantFrom("joining" as const, "asking" as const, "waiting" as const, "stopped" as const),
+    nodes: fc.nat(),
+    secondsSinceStart: fc.double({ min: 0, max: 1e6, noNaN: true }),
+    last: fc.option(fc.record({ answered: fc.nat(), peers: fc.nat() })),
+    secondsSinceAnswer: seconds,
+    secondsUntilNext: seconds,
+  })),
+  lsd: fc.option(fc.record({ heard: fc.nat(), secondsUntilNext: seconds })),
+  port: fc.record({
+    tcp: fc.nat({ max: 65535 }),
+    udp: fc.nat({ max: 65535 }),
+    mapping: fc.constantFrom("off" as const, "asking" as const, "mapped" as const, "failed" as const),
+    external: fc.option(anyText(60)),
+    message: anyText(100),
+  }),
+  webSeeds: fc.array(fc.record({
+    url: fc.webUrl(),
+    status: fc.constantFrom(...["unused", "sending", "ready", "failed", "given up"] as const),
+    message: anyText(100),
+    downloaded: bytes,
+    secondsUntilNext: seconds,
+  })),
 });
 const anyPicture: fc.Arbitrary<Picture> = fc.record({
   torrents: fc.array(anyTorrent, { maxLength: 6 }),
@@ -78,14 +125,16 @@ const anyPicture: fc.Arbitrary<Picture> = fc.record({
   cell: anyCell,
   rates: fc.array(bytes, { maxLength: 90 }),
   files: fc.array(fc.record({ path: anyText(), size: bytes, verified: bytes, wanted: fc.boolean() }), { maxLength: 9 }),
+  sources: fc.option(anySources),
   log: fc.array(fc.constantFrom("short", "long ".repeat(60)), { maxLength: 6 }),
   peerRows: fc.nat({ max: 50 }),
   limits: fc.record({ down: fc.option(bytes), up: fc.option(bytes) }),
-}).map(({ cell, rates, files, ...rest }) => ({
+}).map(({ cell, rates, files, sources, ...rest }) => ({
   ...rest,
   rates: { down: historyOf(rates), up: historyOf([]) },
   pieces: (cells) => mapOf(Math.min(cells, 999), () => cell),
   files: () => files,
+  sources: () => sources,
 }));
 
 function historyOf(rates: readonly number[], start = 0): RateHistory {
@@ -131,9 +180,71 @@ function picture(parts: Partial<Picture> = {}): Picture {
       { path: "README", size: 2_000, verified: 2_000, wanted: true },
       { path: "extras/\u{1f41f}.mkv", size: 700_000_000, verified: 0, wanted: false },
     ],
+    sources: () => SOURCES,
     log: ["warning: tracker http://tracker.test/announce failed: connection refused"],
     peerRows: 6,
     limits: { down: null, up: null },
+    ...parts,
+  };
+}
+
+/** Sources in every state. */
+const SOURCES: TorrentSources = {
+  active: true,
+  isPrivate: false,
+  pex: true,
+  trackers: [
+    trackerSource({ url: "http://tracker.example:6969/announce", status: "error", message: "connection refused" }),
+    trackerSource({ url: "udp://other.example:1337/ann***", status: "ok", peers: 50, seeders: 12, leechers: 240 }),
+    trackerSource({ url: "https://warns.example/announce", status: "warning", message: "moving soon", peers: 0 }),
+    trackerSource({ url: "http://slow.example/announce", state: "announcing", secondsUntilNext: null }),
+    trackerSource({ url: "http://spare.example/announce", state: "idle", secondsUntilNext: null }),
+  ],
+  dht: {
+    state: "waiting",
+    nodes: 143,
+    secondsSinceStart: 600,
+    last: { answered: 40, peers: 17 },
+    secondsSinceAnswer: 60,
+    secondsUntilNext: 840,
+  },
+  lsd: { heard: 2, secondsUntilNext: 250 },
+  port: {
+    tcp: 6881,
+    udp: 6881,
+    mapping: "mapped",
+    external: "203.0.113.7:6881",
+    message: "UPnP gateway 192.168.1.1",
+  },
+  webSeeds: [
+    { url: "http://web.example/box", status: "ready", message: "", downloaded: 90_000_000, secondsUntilNext: null },
+    {
+      url: "http://gone.example/box",
+      status: "given up",
+      message: "it answers 404",
+      downloaded: 0,
+      secondsUntilNext: null,
+    },
+    { url: "http://busy.example/", status: "failed", message: "it answers 503", downloaded: 0, secondsUntilNext: 20 },
+    { url: "http://new.example/", status: "unused", message: "", downloaded: 0, secondsUntilNext: null },
+    { url: "http://now.example/", status: "sending", message: "", downloaded: 5, secondsUntilNext: null },
+  ],
+};
+
+function trackerSource(parts: Partial<TrackerSource>): TrackerSource {
+  return {
+    url: "",
+    tier: 0,
+    state: "waiting",
+    status: null,
+    message: "",
+    seeders: null,
+    leechers: null,
+    peers: null,
+    others: true,
+    failures: 0,
+    secondsSinceAnswer: 5,
+    secondsUntilNext: 1205,
     ...parts,
   };
 }
@@ -160,6 +271,66 @@ Deno.test("renderDashboard() shows files, help and the prompt in place of the re
   const limits = { down: 5 << 20, up: null };
   assertEquals(draw({}, { limits }).at(-1)!.includes("l limits 5 MiB/s / none"), true);
   assertEquals(draw({ prompt: "5M" }, { limits }).at(-1), "limits, down up: 5M_   like 5M 500K; 0 none; - as it is");
+});
+
+/** What a torrent says while nothing arrives. */
+const DEAD_TRACKER =
+  "tracker.example:6969 has not answered, asked again in 12 s \u00b7 DHT: no node answers \u00b7 14 peers blocked";
+
+/** Torrents to which nothing arrives, by the name of their screen. */
+const WAITING: Readonly<Record<string, Partial<TorrentSnapshot>>> = {
+  "no-peers": { waiting: "it has no trackers, the DHT and local discovery are off: nobody can be found" },
+  "dead-tracker": { waiting: DEAD_TRACKER },
+  "choked": {
+    waiting: "8 peers, all choke us",
+    peers: Array.from(
+      { length: 8 },
+      (_, i) => peerSnapshot({ address: `10.99.0.${i}:51413`, flags: "dF", rateDown: 0 }),
+    ),
+    peerCount: 8,
+    seedCount: 8,
+  },
+  "stalled": {
+    waiting: "stalled for 40 s: nobody has the 3 pieces that are missing",
+    peers: [0, 1].map((i) => peerSnapshot({ address: `10.99.0.${i}:51413`, flags: "F", rateDown: 0, progress: 0.99 })),
+    peerCount: 2,
+    progress: 0.999,
+  },
+  "failed": { state: "error", waiting: "cannot write: no space left on the device (/mnt/disk/debian.iso)" },
+};
+
+for (const [name, parts] of Object.entries(WAITING)) {
+  for (const [columns, rows] of [[80, 24], [40, 15]] as const) {
+    Deno.test(`renderDashboard() says why nothing arrives: ${name} at ${columns} by ${rows}`, () => {
+      const torrent = torrentSnapshot({ rateDown: 0, rateUp: 0, eta: null, ...parts });
+      const rates = { down: historyOf([]), up: historyOf([]) };
+      const peerRows = torrent.peers.length;
+      const lines = renderDashboard(picture({ torrents: [torrent], rates, peerRows }), { columns, rows, style: PLAIN });
+      assertScreen(`${columns}x${rows}-${name}`, lines);
+      assertStringIncludes(lines.join(" ").replaceAll(/ +/g, " "), parts.waiting!.slice(0, 25));
+    });
+  }
+}
+
+for (const [columns, rows, style] of [[80, 24, PLAIN], [40, 15, ASCII], [120, 40, PLAIN]] as const) {
+  Deno.test(`renderDashboard() shows trackers, DHT, port and web seeds at ${columns} by ${rows}`, () => {
+    const state = { ...FIRST_STATE, panel: "sources", scroll: columns === 40 ? 4 : 0 } as const;
+    assertScreen(`${columns}x${rows}-trackers`, renderDashboard(picture({ state }), { columns, rows, style }));
+  });
+}
+
+Deno.test("renderWaiting() leaves out what the state says, and cuts what is too long for three lines", () => {
+  const draw = (parts: Partial<TorrentSnapshot>, width = 40, style = ASCII) =>
+    renderWaiting(torrentSnapshot(parts), { width, style });
+  assertEquals(draw({}), []);
+  assertEquals(draw({ state: "paused", waiting: "it is paused" }), []);
+  assertEquals(draw({ waiting: DEAD_TRACKER }), [
+    "tracker.example:6969 has not answered,",
+    "asked again in 12 s; DHT: no node",
+    "answers; 14 peers blocked",
+  ]);
+  assertEquals(draw({ waiting: `${"word ".repeat(40)}end` }, 20).map((line) => line.length), [19, 19, 20]);
+  assertEquals(draw({ state: "error", waiting: "broken" }, 20, COLOR), ["\x1b[31mbroken\x1b[39m"]);
 });
 
 Deno.test("renderDashboard() lists several torrents and details the selected one", () => {

@@ -14,6 +14,7 @@ export function torrentSnapshot(parts: Partial<TorrentSnapshot> = {}): TorrentSn
     name: "debian.iso",
     state: "downloading",
     error: null,
+    waiting: null,
     size: 4_000_000_000,
     verified: 2_000_000_000,
     progress: 0.5,

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import type { PortMapEvent, TorrentSnapshot } from "../../src/session/session_events.ts";
+import type { PortMapEvent, TorrentSnapshot, TorrentSources } from "../../src/session/session_events.ts";
 import { eventLine } from "../../src/ui/json_lines.ts";
 import { JsonView } from "../../src/ui/json_view.ts";
 import { LiveView } from "../../src/ui/live_view.ts";
@@ -42,6 +42,36 @@ const COMPLETED: ViewEvent = {
   rate: 40_000_000,
 };
 
+const SOURCES: TorrentSources = {
+  active: true,
+  isPrivate: false,
+  pex: false,
+  trackers: [{
+    url: "http://tracker.test/announce",
+    tier: 0,
+    state: "waiting",
+    status: "error",
+    message: "connection refused",
+    seeders: null,
+    leechers: null,
+    peers: null,
+    others: false,
+    failures: 1,
+    secondsSinceAnswer: 1,
+    secondsUntilNext: 9,
+  }],
+  dht: null,
+  lsd: null,
+  port: { tcp: 6881, udp: 6881, mapping: "off", external: null, message: "" },
+  webSeeds: [{
+    url: "http://web.test/",
+    status: "failed",
+    message: "it answers 503",
+    downloaded: 0,
+    secondsUntilNext: 5,
+  }],
+};
+
 type SceneOptions = FakeTerminalOptions & { readonly verbosity?: number; readonly resumable?: boolean };
 
 /** Returns a view on a virtual clock, over one torrent that the test changes. */
@@ -66,6 +96,7 @@ function setUp(make: (options: ViewOptions) => View, options: SceneOptions = {})
     controls: {
       pieceMap: () => null,
       files: () => [],
+      sources: () => SOURCES,
       togglePause: (infohashes) => scene.done.push(`pause ${infohashes.length}`),
       limits: () => ({ down: null, up: null }),
       setLimits: (limits) => scene.done.push(`limits ${limits.down} ${limits.up}`),
@@ -302,6 +333,96 @@ Deno.test("PlainView writes a line every five seconds, if there is something new
   assertEquals(clock.pending, 0);
 });
 
+Deno.test("PlainView says why nothing arrives: after three seconds, then twice a minute, until something arrives", () => {
+  const { clock, terminal, scene, view } = plain();
+  const still = { rateDown: 0, rateUp: 0, eta: null };
+  const said = () => terminal.stdout.lines.filter((line) => line.includes("asked again")).length;
+  view.start();
+  scene.torrents = [torrentSnapshot({ ...still, waiting: "t.test has not answered, asked again in 12 s" })];
+  clock.advance(2_000);
+  assertEquals(said(), 0);
+  clock.advance(1_000);
+  assertEquals(terminal.stdout.lines, ["debian.iso: t.test has not answered, asked again in 12 s"]);
+  clock.advance(29_000);
+  assertEquals(said(), 1);
+  clock.advance(1_000);
+  assertEquals(said(), 2);
+  scene.torrents = [torrentSnapshot()];
+  clock.advance(2_000);
+  scene.torrents = [torrentSnapshot({ ...still, waiting: "t.test has not answered, asked again in 3 s" })];
+  clock.advance(2_000);
+  assertEquals(said(), 2);
+  clock.advance(1_000);
+  assertEquals(said(), 3);
+  void view.close();
+});
+
+Deno.test("PlainView explains no torrent that the user has paused or that has failed, and of many only ten", () => {
+  const { clock, terminal, scene, view } = plain();
+  view.start();
+  const waiting = "8 peers, all choke us";
+  const states = ["paused", "queued", "error"] as const;
+  scene.torrents = states.map((state, i) =>
+    torrentSnapshot({ infoHash: infoHashOf(i), state, waiting, error: "no room" })
+  );
+  clock.advance(4_000);
+  assertEquals(terminal.stdout.text, "");
+  clock.advance(1_000);
+  assertEquals(terminal.stdout.lines, [
+    "debian.iso: paused (50.0%)",
+    "debian.iso: queued (50.0%)",
+    "debian.iso: failed at 50.0%: no room",
+  ]);
+  terminal.stdout.text = "";
+  scene.torrents = Array.from({ length: 12 }, (_, i) => torrentSnapshot({ infoHash: infoHashOf(i), waiting }));
+  clock.advance(3_000);
+  assertEquals(terminal.stdout.lines.slice(9), [`debian.iso: ${waiting}`, "2 more torrents waiting"]);
+  void view.close();
+});
+
+Deno.test("LiveView tells at once which of several torrents has failed and why; lines leave that to the error line", async () => {
+  const failed: ViewEvent = { event: "error", infohash: HASH, code: "storage", message: "no room", where: "/mnt" };
+  const other: ViewEvent = { ...ADDED, infohash: infoHashOf(1).hex, name: "other" };
+  const drawn = live();
+  drawn.view.start();
+  drawn.view.event(ADDED);
+  drawn.view.event({ ...failed, where: "" });
+  drawn.clock.advance(200);
+  assertFalse(drawn.terminal.stdout.text.includes("no room"));
+  drawn.view.event(other);
+  drawn.view.event(failed);
+  drawn.clock.advance(200);
+  assertStringIncludes(drawn.terminal.stdout.text, "warning: debian.iso: failed: no room (/mnt)");
+  await drawn.view.close();
+  for (const { view, terminal } of [plain(), setUp((parts) => new QuietView(parts), { verbosity: 1 })]) {
+    view.start();
+    for (const event of [ADDED, other, failed]) view.event(event);
+    assertEquals(terminal.stderr.text, "");
+    await view.close();
+  }
+});
+
+Deno.test("LiveView shows the sources at t, and scrolls them", async () => {
+  const { clock, terminal, view } = live({ size: { columns: 40, rows: 15 } });
+  view.start();
+  const drawn = () => {
+    const { text } = terminal.stdout;
+    terminal.stdout.text = "";
+    return text;
+  };
+  drawn();
+  terminal.type("t");
+  const top = drawn();
+  assertStringIncludes(top, "http://tracker.test/announce");
+  assertFalse(top.includes("web.test"));
+  terminal.type("\x1b[F");
+  assertStringIncludes(drawn(), "http://web.test/");
+  terminal.type("t");
+  clock.advance(200);
+  assertFalse(drawn().includes("web.test"));
+  await view.close();
+});
+
 Deno.test("PlainView says on standard error what trackers and bad peers do, once", async () => {
   const { terminal, view } = plain();
   view.start();
@@ -395,7 +516,7 @@ Deno.test("JsonView prints progress once a second with the contract's fields and
     terminal.stdout.lines[0],
     '{"event":"progress","time":"2026-01-01T00:00:01.000Z",' +
       `"infohash":"${HASH}","downloaded":2000000000,"size":4000000000,"progress":0.5,"rate_down":2,"rate_up":900000,` +
-      '"uploaded":100000000,"peers":0,"seeds":0,"eta":166}',
+      '"uploaded":100000000,"peers":0,"seeds":0,"eta":166,"waiting":null}',
   );
   await view.close();
   assertEquals(clock.pending, 0);

@@ -13,6 +13,7 @@ import {
   MAX_PORTS_PER_HOST,
 } from "../../base/defences.ts";
 import { networkOf, reachOf, subnetOf } from "../../base/networks.ts";
+import type { DialFault } from "./dial_fault.ts";
 
 /** Where a peer's address comes from. */
 export type PeerSource = "user" | "tracker" | "lsd" | "dht" | "pex" | "incoming";
@@ -74,6 +75,8 @@ export interface Candidate {
   /** Rounds of dials that the addresses before it in the same list take; the lowest if several lists have it. */
   round: number;
   failures: number;
+  /** How the last connection failed; `null` if none has. */
+  fault: DialFault | null;
   nextTry: number;
   /** `true` if we disconnected because neither side needed the other, which changes when more files are wanted. */
   unneeded: boolean;
@@ -285,6 +288,7 @@ function newCandidate(address: PeerAddress, source: PeerSource, round = 0): Cand
     rank: MIDDLE_RANK,
     rankedFor: null,
     failures: 0,
+    fault: null,
     nextTry: 0,
     unneeded: false,
     host: null,

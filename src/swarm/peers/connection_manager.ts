@@ -17,6 +17,7 @@ import {
 } from "../../base/defences.ts";
 import { LruMap } from "../../base/lru_map.ts";
 import { isDialable, isPeerPort, networkOf } from "../../base/networks.ts";
+import { type AddressFacts, addressFacts } from "./address_facts.ts";
 import {
   type Candidate,
   type CandidateState,
@@ -25,6 +26,7 @@ import {
   type PeerSource,
   SOURCE_RANK,
 } from "./candidates.ts";
+import type { DialFault } from "./dial_fault.ts";
 import type { ConnectionQuota } from "./connection_quota.ts";
 import { peerPriority } from "./peer_priority.ts";
 
@@ -65,6 +67,8 @@ export interface ConnectionManagerOptions extends ConnectionPolicy {
 export interface DialFailure {
   /** `true` if we gave up for reasons that have nothing to do with the peer (default `false`). */
   readonly ours?: boolean;
+  /** How the dial failed (default `ended`). */
+  readonly fault?: DialFault;
 }
 
 /** Which end made a connection. */
@@ -105,6 +109,8 @@ export class ConnectionManager {
   /** Banned networks, as returned by {@linkcode networkOf}. */
   readonly #banned = new Set<string>();
   readonly #ownAddresses = new Set<string>();
+  /** Addresses on the blocklist that were named. */
+  readonly #blocked = new LruMap<string, true>(MAX_REMEMBERED_HOSTS);
   /** Protocol violations by network, with the time of the last one. */
   readonly #offences = new LruMap<string, { count: number; last: number }>(MAX_REMEMBERED_HOSTS);
   #dialling = 0;
@@ -138,6 +144,11 @@ export class ConnectionManager {
     return Math.max(0, this.#maxPeers - this.#connected - this.#dialling);
   }
 
+  /** Returns what is known about peers that aren't connected. Takes time for each of them. */
+  addresses(now: number): AddressFacts {
+    return addressFacts(this.#candidates.values(), { now, blocked: this.#blocked.size });
+  }
+
   /** Returns `true` if the torrent's limits allow another dial. */
   mayDial(now: number): boolean {
     return this.room > 0 && (this.#dialling < MAX_HALF_OPEN || now - this.#lastDials[0]! >= HALF_OPEN_MS);
@@ -154,7 +165,11 @@ export class ConnectionManager {
     for (const { host, port } of addresses) {
       const address = { host: canonicalHost(host), port };
       if (!isDialable(address.host) || this.#isBanned(address.host) || this.#isOwn(address)) continue;
-      if ((source !== "user" && !isPeerPort(port)) || this.#blocks(address.host)) continue;
+      if (source !== "user" && !isPeerPort(port)) continue;
+      if (this.#blocks(address.host)) {
+        this.#blocked.set(address.host, true);
+        continue;
+      }
       if (this.#candidates.name(address, source, Math.floor(count++ / MAX_HALF_OPEN))) this.#stale = true;
     }
   }
@@ -214,7 +229,10 @@ export class ConnectionManager {
     else if (options.ours) this.#setIdle(candidate);
     // A peer that is only known from its own connection and can't be dialled would be dialled in vain again and again.
     else if (candidate.source === "incoming") this.#remove(candidate);
-    else this.#backOff(candidate, now);
+    else {
+      candidate.fault = options.fault ?? "ended";
+      this.#backOff(candidate, now);
+    }
   }
 
   /** Called before all peers are disconnected. They are dialled first when peers are admitted again. */
@@ -239,6 +257,7 @@ export class ConnectionManager {
     if (candidate?.state === "dialling") {
       this.#dialling--;
       this.#setState(candidate, "connected");
+      candidate.fault = null;
     }
     this.#connected++;
   }
@@ -308,6 +327,7 @@ export class ConnectionManager {
     if (!candidate) return;
     candidate.incoming = false;
     if (candidate.state !== "connected") return;
+    candidate.fault = options.lasted < GOOD_CONNECTION_MS && !options.shut ? "ended" : null;
     if (options.lasted >= GOOD_CONNECTION_MS) {
       candidate.failures = 0;
       candidate.good = true;

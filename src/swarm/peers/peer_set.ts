@@ -34,6 +34,8 @@ import {
 } from "../../peer/mod.ts";
 import { isShortage } from "../../platform/descriptors.ts";
 import type { Platform } from "../../platform/platform.ts";
+import type { AddressFacts } from "./address_facts.ts";
+import { type DialFault, dialFaultOf } from "./dial_fault.ts";
 import type { PeerSource } from "./candidates.ts";
 import type { ConnectionManager } from "./connection_manager.ts";
 import {
@@ -169,6 +171,18 @@ export class PeerSet implements ConnectionBorrower {
   /** Number of peers that can be added. */
   get room(): number {
     return this.#shut !== null ? 0 : this.#manager.room;
+  }
+
+  /** What is known about peers that aren't connected. Takes time for each of them. */
+  addresses(): AddressFacts {
+    return this.#manager.addresses(this.#platform.now());
+  }
+
+  /** As {@linkcode PeerSet.downloaded}, but including blocks of connected peers that are still incomplete. */
+  get arriving(): number {
+    let sum = this.#goneDown;
+    for (const peer of this.#links.keys()) sum += peer.down.arrived;
+    return sum;
   }
 
   /** Payload bytes received, including from peers that have disconnected. */
@@ -405,7 +419,7 @@ export class PeerSet implements ConnectionBorrower {
       if (isShortage(error)) this.#share.shortage(this.#platform.now());
       if (dial.over) return;
       // The peer isn't to blame for a shortage of file descriptors.
-      this.#end(dial, { ours: isShortage(error) });
+      this.#end(dial, { ours: isShortage(error), fault: signal.aborted ? "silent" : dialFaultOf(error) });
       const message = signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
       if (error instanceof ShoalError && error.kind === "network") return this.#events.failed(error);
       if (message === SELF) return this.#manager.isSelf(address); // trackers name us as well
@@ -418,11 +432,11 @@ export class PeerSet implements ConnectionBorrower {
 
   /** Gives up a dial at once and ignores its outcome. `ours` is `true` if the peer isn't to blame. */
   #abandon(dial: Dial, options: { readonly ours: boolean }): void {
-    this.#end(dial, options);
+    this.#end(dial, { ...options, fault: "silent" });
     dial.abort.abort();
   }
 
-  #end(dial: Dial, options: { readonly ours: boolean }): void {
+  #end(dial: Dial, options: { readonly ours: boolean; readonly fault?: DialFault }): void {
     const now = this.#platform.now();
     dial.over = true;
     this.#dials.delete(dial);

@@ -270,6 +270,26 @@ export class PieceDownload {
     return this.#picker.availability(index);
   }
 
+  /**
+   * Number of missing pieces that no connected peer has. Pieces that a web seed is about to start aren't counted.
+   *
+   * @param isElsewhere Returns `true` if a web seed has a piece; no web seed has any when absent.
+   */
+  unavailable(isElsewhere?: (index: number) => boolean): number {
+    for (const peer of this.#host.peers()) if (!this.#isCounted(peer, peer.pieces.count)) return 0;
+    let count = 0;
+    if (isElsewhere !== undefined) {
+      for (const index of this.started.missing) {
+        if ((this.#picker.has(index) || this.#active.has(index)) && this.availability(index) === 0) {
+          if (!isElsewhere(index)) count++;
+        }
+      }
+      return count;
+    }
+    for (const index of this.#active.keys()) if (this.availability(index) === 0) count++;
+    return count + this.#picker.unavailable;
+  }
+
   /** Sends no more requests and ignores blocks. Settles when all complete pieces are verified and written. */
   async stop(): Promise<void> {
     this.#stopped = true;

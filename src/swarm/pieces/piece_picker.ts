@@ -95,6 +95,13 @@ export class PiecePicker {
     return this.#availability[index]!;
   }
 
+  /** Number of pieces in the order that no counted peer has. */
+  get unavailable(): number {
+    let sum = 0;
+    for (const order of this.#orders) if (order) sum += order.begins[1] ?? order.size;
+    return sum;
+  }
+
   /** Returns the level of a piece. See {@linkcode PieceLevel}. */
   levelOf(index: number): number {
     return this.#levels === null ? PieceLevel.normal : this.#levels[index]!;

@@ -7,6 +7,7 @@
 import { Bitfield } from "../../base/bitfield.ts";
 import { MAX_WEB_CONNECTIONS, MAX_WEB_FAULTS, MAX_WEB_MISSING, MAX_WEB_REDIRECTS } from "../../base/defences.ts";
 import { LruMap } from "../../base/lru_map.ts";
+import { redact } from "../../base/secrets.ts";
 import type { BandwidthParty } from "../../peer/mod.ts";
 import { RateMeter } from "../../peer/rate_meter.ts";
 import { HttpError, type HttpStream, type Platform } from "../../platform/platform.ts";
@@ -19,6 +20,26 @@ import type { WebRun } from "./web_run.ts";
 const PAUSED = "the torrent is paused";
 /** Bytes after which a request counts as successful although the connection was cut off. */
 const WORTH_A_CONNECTION = 256 * 1024;
+
+/** Different failures of a web seed that are told. Numbers in a server's answers could make any number of them. */
+const MAX_TOLD = 8;
+
+/** A web seed at one moment. Plain values. */
+export interface WebSeedSource {
+  /** URL without secrets. */
+  readonly url: string;
+  /**
+   * `unused`: nothing was requested yet, or nothing is to be had. `sending`: a request is under way. `ready`: it has
+   * answered, and nothing is requested right now. `failed`: it is tried again later. `given up`: it isn't used any more.
+   */
+  readonly status: "unused" | "sending" | "ready" | "failed" | "given up";
+  /** The last failure, or why it isn't used any more; empty if there was none since data last arrived. */
+  readonly message: string;
+  /** Payload bytes received. */
+  readonly downloaded: number;
+  /** Seconds until it is tried again; `null` unless `status` is `failed`. */
+  readonly secondsUntilNext: number | null;
+}
 
 /** What {@linkcode WebSeed} needs from the torrent. */
 export interface WebSeedHost {
@@ -38,6 +59,8 @@ export interface WebSeedHost {
   disconnected(seed: WebSeed, message: string): void;
   /** Called when the web seed doesn't answer and hasn't answered before. */
   refused(seed: WebSeed, message: string): void;
+  /** Called with a failure of the web seed that hasn't been told before; `message` says what comes of it. */
+  failed(seed: WebSeed, message: string): void;
   /** Called when an error occurs that isn't the server's fault. */
   broke(error: unknown): void;
 }
@@ -83,6 +106,11 @@ export class WebSeed {
   #missing = 0;
   #over: string | null = null;
   #paused = false;
+  /** The last failure; empty if there was none since data last arrived. */
+  #failure = "";
+  /** Failures that were told. */
+  readonly #told = new Set<string>();
+  #shownUrl: string | null = null;
 
   constructor(host: WebSeedHost, options: WebSeedOptions) {
     this.#host = host;
@@ -107,6 +135,31 @@ export class WebSeed {
   /** Why the web seed isn't used any more; `null` while it is. */
   get over(): string | null {
     return this.#over;
+  }
+
+  /**
+   * Returns what the web seed is doing.
+   *
+   * @param now Current time in milliseconds.
+   */
+  source(now: number): WebSeedSource {
+    const isWaiting = this.#failure !== "" && this.#backoff.until > now;
+    const status = this.#over !== null
+      ? "given up"
+      : isWaiting
+      ? "failed"
+      : this.#connections.size > 0
+      ? "sending"
+      : this.#connected
+      ? "ready"
+      : "unused";
+    return {
+      url: this.#shownUrl ??= redact(this.url),
+      status,
+      message: this.#failure || (this.#over ?? ""),
+      downloaded: this.down.total,
+      secondsUntilNext: status === "failed" ? (this.#backoff.until - now) / 1000 : null,
+    };
   }
 
   /** Returns `true` if a request may be made. */
@@ -181,6 +234,7 @@ export class WebSeed {
 
   /** Stops using a web seed that is of no use. */
   #giveUp(why: string): void {
+    this.#note(why);
     if (!this.#connected) this.#host.refused(this, why);
     this.close(why);
   }
@@ -287,6 +341,7 @@ export class WebSeed {
   #succeeded(): void {
     this.#backoff.succeeded();
     this.#faults = this.#missing = 0;
+    this.#failure = "";
     if (this.#mayGrow) this.#width = MAX_WEB_CONNECTIONS;
   }
 
@@ -297,6 +352,7 @@ export class WebSeed {
     for (let index = first; index < end; index++) this.pieces.clear(index);
     if (this.pieces.isEmpty) this.#giveUp(`given up: ${message}`);
     else if (++this.#missing >= MAX_WEB_MISSING) this.#giveUp(`given up: ${this.#missing} files in a row: ${message}`);
+    else this.#tell(message, `${message}, so that some of its files are not used`);
   }
 
   #failed(lane: WebFetch, error: unknown): void {
@@ -315,7 +371,22 @@ export class WebSeed {
     const after = error instanceof WebFailure ? error.after : null;
     const wait = this.#backoff.failed(this.#host.platform.now(), after);
     this.#width = 1;
-    this.#away(`${message}; it is tried again in ${Math.ceil(wait / 1000)} s`);
+    const told = `${message}; it is tried again in ${Math.ceil(wait / 1000)} s`;
+    this.#note(message, told);
+    this.#away(told);
+  }
+
+  /** Keeps a failure for {@linkcode WebSeed.source}, and tells it. */
+  #note(failure: string, told = failure): void {
+    this.#failure = redact(failure.replace(/^given up: /, ""));
+    this.#tell(failure, told);
+  }
+
+  /** Tells a failure unless it was told before: servers repeat theirs. */
+  #tell(kind: string, told: string): void {
+    if (this.#told.has(kind) || this.#told.size >= MAX_TOLD) return;
+    this.#told.add(kind);
+    this.#host.failed(this, told);
   }
 
   #away(message: string): void {

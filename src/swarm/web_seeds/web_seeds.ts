@@ -5,6 +5,7 @@
  */
 
 import { MAX_ACTIVE_WEB_SEEDS, MAX_WEB_SEEDS } from "../../base/defences.ts";
+import { redact } from "../../base/secrets.ts";
 import type { Metainfo } from "../../metainfo/mod.ts";
 import type { BandwidthParties, Peer, PeerEvent } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
@@ -12,7 +13,7 @@ import type { PieceDownload } from "../pieces/piece_download.ts";
 import { FileParts, WebFiles } from "./web_files.ts";
 import type { WebRun } from "./web_run.ts";
 import { WebPicker } from "./web_picker.ts";
-import { WebSeed, type WebSeedHost } from "./web_seed.ts";
+import { WebSeed, type WebSeedHost, type WebSeedSource } from "./web_seed.ts";
 
 /** Stands for the client's name in events. */
 const CLIENT = "web seed";
@@ -31,6 +32,8 @@ export interface WebSeedsOptions {
   readonly limits?: BandwidthParties;
   /** Called with each event. */
   tell(event: Omit<PeerEvent, "infohash">): void;
+  /** Called with the first failure of each kind of a web seed, and the URL without secrets. */
+  warn(message: string, url: string): void;
 }
 
 /** What {@linkcode WebSeeds} needs from the torrent. */
@@ -81,6 +84,7 @@ export class WebSeeds {
       connected: (seed) => this.#tell(seed, "connected", ""),
       disconnected: (seed, message) => this.#tell(seed, "disconnected", message),
       refused: (seed, message) => this.#tell(seed, "refused", message),
+      failed: (seed, message) => options.warn(`a web seed failed: ${message}`, redact(seed.url)),
       broke: (error) => host.failed(error),
     };
     // Ahead of the peers, which would take all the memory.
@@ -102,6 +106,23 @@ export class WebSeeds {
   /** Web seeds that answer. */
   get connected(): WebSeed[] {
     return [...this.#seeds.values()].filter((seed) => seed.connected);
+  }
+
+  /** Returns what each web seed is doing, in the order in which they were named. */
+  sources(): WebSeedSource[] {
+    const now = this.#options.platform.now();
+    return Array.from(this.#seeds.values(), (seed) => seed.source(now));
+  }
+
+  /**
+   * Returns a function that tells whether a web seed that is still used has a piece; `null` if there is none. Returns
+   * `all` if one has every piece, as far as is known.
+   */
+  get has(): ((index: number) => boolean) | "all" | null {
+    const used = [...this.#seeds.values()].filter(({ over }) => over === null);
+    if (used.length === 0) return null;
+    if (used.some(({ pieces }) => pieces.isFull)) return "all";
+    return (index) => used.some(({ pieces }) => pieces.has(index));
   }
 
   /**

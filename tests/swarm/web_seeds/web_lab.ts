@@ -58,6 +58,8 @@ export class WebLab {
   readonly peers: Peer[] = [];
   readonly events: UnnamedEvent[] = [];
   readonly failed: string[] = [];
+  /** Failures of web seeds that were told. */
+  readonly warnings: string[] = [];
   /** Written data by piece. */
   readonly written = new Map<number, Bytes>();
   readonly budget: MemoryBudget;
@@ -118,7 +120,13 @@ export class WebLab {
     const { maxDown: rate = null, ownLimit = false } = options;
     const down = new BandwidthLimiter(this.clock, ownLimit ? null : rate).party(ownLimit ? rate : null);
     const limits = { down, up: down };
-    this.seeds = new WebSeeds({ platform, meta, limits, tell: (event) => void this.events.push(event) }, {
+    this.seeds = new WebSeeds({
+      platform,
+      meta,
+      limits,
+      tell: (event) => void this.events.push(event),
+      warn: (message, where) => void this.warnings.push(`${where}: ${message}`),
+    }, {
       download: this.download,
       peers: () => this.peers,
       failed: (error) => {

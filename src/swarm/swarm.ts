@@ -123,6 +123,11 @@ export class Swarm implements PeerHost {
     return this.#peers.all;
   }
 
+  /** `true` if there are no connections. */
+  get isEmpty(): boolean {
+    return this.#peers.size === 0;
+  }
+
   /** Payload bytes received from peers. */
   get downloaded(): number {
     return this.#peers.downloaded;

@@ -42,6 +42,8 @@ import type { TorrentHandle } from "./torrent_handle.ts";
 const UNKNOWN_LEFT = 16 * 1024;
 /** Milliseconds for telling trackers that we stop. */
 const FAREWELL_MS = 2_000;
+/** Milliseconds for which the reason why nothing arrives is used again while there are no peers. */
+const SAID_MS = 1_000;
 /** What the user wants the torrent to do. The state follows as soon as it can. */
 type Wish = "run" | "paused" | "queued";
 
@@ -90,6 +92,8 @@ export class Torrent implements TorrentHandle {
   #wentToWork: number;
   /** When something last arrived, in milliseconds; `null` if nothing has arrived since the torrent went to work. */
   #arrivedAt: number | null = null;
+  /** Why nothing arrives, as it was found while there were no peers. See {@linkcode Torrent.waiting}. */
+  #said: { readonly at: number; readonly state: TorrentState; readonly sentence: string | null } | null = null;
   /** What had arrived at the last turn: bytes, and the part of the metadata. */
   #arrived = 0;
   #lastWork: Promise<void> = Promise.resolve();
@@ -269,6 +273,17 @@ export class Torrent implements TorrentHandle {
     const state = this.#state;
     if (state === "seeding" || isOver(state)) return null; // cheap for thousands of seeds
     const now = this.#options.shared.platform.now();
+    const isAlone = this.#swarm.isEmpty;
+    // Sources change slowly, and thousands of torrents without peers may be shown several times a second.
+    const said = isAlone && this.#said?.state === state && now - this.#said.at < SAID_MS ? this.#said : null;
+    if (said !== null) return said.sentence;
+    const sentence = this.#whyWaiting(now);
+    this.#said = isAlone ? { at: now, state, sentence } : null;
+    return sentence;
+  }
+
+  #whyWaiting(now: number): string | null {
+    const state = this.#state;
     const since = (then: number) => (now - then) / 1000;
     return waitingFor(waitingFactsOf({
       state,
@@ -354,6 +369,7 @@ export class Torrent implements TorrentHandle {
     this.#refuseIfOver();
     this.#hasOwnTrackers = true;
     this.#finder.setTrackers(tiers);
+    this.#said = null;
     this.#changed("trackers");
   }
 
@@ -773,6 +789,7 @@ export class Torrent implements TorrentHandle {
     if (!isActive(this.#state) || (!this.#attached && this.#search?.asks !== true)) return;
     this.#wentToWork = this.#options.shared.platform.now();
     this.#arrivedAt = null;
+    this.#said = null;
     this.#swarm.open();
     this.#content?.setPaused(false);
     this.#finder.start();
@@ -870,6 +887,7 @@ export class Torrent implements TorrentHandle {
   }
 
   #foundPeers(addresses: readonly PeerAddress[], source: PeerSource): void {
+    this.#said = null;
     if (!isOver(this.#state)) this.#swarm.add(addresses, source);
   }
 
@@ -887,7 +905,10 @@ export class Torrent implements TorrentHandle {
   #noteArrivals(now: number): void {
     const metadata = this.#content === null ? this.progress : 0;
     const arrived = this.#swarm.arriving + (this.#content?.downloaded ?? 0) + metadata;
-    if (arrived > this.#arrived) this.#arrivedAt = now;
+    if (arrived > this.#arrived) {
+      this.#arrivedAt = now;
+      this.#said = null;
+    }
     this.#arrived = arrived; // less than before if a peer has left in the middle of a block
   }
 

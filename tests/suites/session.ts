@@ -25,3 +25,4 @@ import "../session/session_store_test.ts";
 import "../session/session_test.ts";
 import "../session/session_suspended_test.ts";
 import "../session/session_torrent_life_test.ts";
+import "../session/session_waiting_test.ts";

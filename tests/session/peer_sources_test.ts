@@ -41,6 +41,7 @@ class Lab {
       askAllTrackers: () => false,
       isPrivate: () => this.isPrivate,
       dht: {
+        health: { nodes: 12, secondsSinceStart: 3 },
         announcer: (torrent: DhtTorrent) => {
           this.dht = torrent;
           log("dht made");
@@ -149,4 +150,9 @@ Deno.test("PeerSources.status() says how it goes with each of them", async () =>
   const { active, trackers: [tracker], dht, lsd } = lab.sources.status();
   assertEquals([active, tracker!.state, tracker!.nextIn, tracker!.peers], [true, "waiting", 1_800_000, 1]);
   assertEquals([dht, lsd], [DHT_STATUS, { heard: 1, nextIn: 7 }]);
+  const shown = lab.sources.sources();
+  assertEquals([shown.trackers[0]!.secondsUntilNext, shown.trackers[0]!.others], [1_800, true]);
+  assertEquals(shown.lsd, { heard: 1, secondsUntilNext: 0.007 });
+  const times = { secondsSinceStart: 3, secondsSinceAnswer: null, secondsUntilNext: 0.005 };
+  assertEquals(shown.dht, { state: "waiting", nodes: 12, last: null, ...times });
 });

@@ -33,10 +33,15 @@ for (const skills of [{ upnp: true }, { natPmp: true }, { pcp: true }] satisfies
     for (const protocol of ["tcp", "udp"]) lan.mappings.set(`${protocol} ${PORT}`, THEIRS);
     const { reachability, moves } = begin(lan);
     assertEquals([reachability.portFor("tcp", "8.8.8.8"), reachability.isMapped("tcp")], [PORT, false]);
+    const asking = { tcp: PORT, udp: PORT, mapping: "asking", external: null, message: "" } as const;
+    assertEquals(reachability.source(), asking);
     await lan.clock.play(20_000);
     const outside = reachability.portOutside("tcp");
     assert(outside !== PORT && reachability.isMapped("tcp"));
     assertEquals(lan.mappings.get(`tcp ${outside}`)?.internalPort, PORT);
+    const { mapping, external, message } = reachability.source();
+    assertEquals([mapping, external], ["mapped", `9.9.9.9:${outside}`]);
+    assert(message.includes("gateway"), message);
     assertEquals(moves(), 2); // TCP and UDP
     // Hosts that don't come through the gateway are told our listening port.
     const outsiders = ["", "8.8.8.8", "::ffff:8.8.8.8", "10.0.0.1"].map((host) => reachability.portFor("tcp", host));

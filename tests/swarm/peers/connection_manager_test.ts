@@ -257,6 +257,33 @@ Deno.test("ConnectionManager neither gives nor welcomes whom the blocklist names
   assertEquals(one.refuses("10.0.0.1", { connections: 0, now: 0 }), null);
 });
 
+Deno.test("ConnectionManager.addresses() counts who isn't connected, how dials failed, and who is blocked, each once", () => {
+  const blocks = (host: string) => host.startsWith("192.0.2.");
+  const one = new ConnectionManager({ maxPeers: 9, random: seededRandom(1), blocks });
+  const none = { refused: 0, silent: 0, unreachable: 0, ended: 0 };
+  const nobody = { known: 0, dialling: 0, ready: 0, faults: none, secondsUntilNext: null, only: null, blocked: 0 };
+  assertEquals(one.addresses(0), nobody);
+  for (let i = 0; i < 2; i++) {
+    one.add([address(1), { host: "192.0.2.1", port: 1 }, { host: "192.0.2.2", port: 1 }], "user");
+  }
+  const first = { ...nobody, known: 1, only: "10.0.0.1:6881", blocked: 2 };
+  assertEquals(one.addresses(0), { ...first, ready: 1 });
+  const dialled = one.next(0)!;
+  assertEquals(one.addresses(0), { ...first, dialling: 1 });
+  one.failed(dialled, 1_000, { fault: "refused" });
+  const { secondsUntilNext, ...rest } = one.addresses(1_000);
+  assertEquals({ ...rest, secondsUntilNext: null }, { ...first, faults: { ...none, refused: 1 } });
+  assert(secondsUntilNext! > 3 && secondsUntilNext! < 7, `${secondsUntilNext}`);
+  // A connection that lasts makes up for it; one that doesn't is a failure.
+  one.connected(one.next(20_000)!);
+  assertEquals(one.addresses(20_000), { ...nobody, blocked: 2 });
+  one.disconnected(address(1), { now: 21_000, lasted: 1_000 });
+  assertEquals(one.addresses(21_000).faults, { ...none, ended: 1 });
+  one.connected(one.next(99_000)!);
+  one.disconnected(address(1), { now: 199_000, lasted: 100_000 });
+  assertEquals(one.addresses(199_000).faults, none);
+});
+
 Deno.test("ConnectionManager.next() gives who failed least, then who has the highest priority, once our address is known", () => {
   let own: string | null = null;
   const ownAddress = (family: 4 | 6) => family === 4 && own !== null ? { host: own, port: 6881 } : null;

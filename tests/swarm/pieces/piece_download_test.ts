@@ -28,6 +28,22 @@ Deno.test("PieceDownload.fill() asks for nothing that the peer hasn't, and nothi
   assertEquals([...asked(choking)], [[5, BLOCKS]]);
 });
 
+Deno.test("PieceDownload.unavailable() counts the missing pieces that nobody has, started or not", async () => {
+  const lab = new Lab(20);
+  const { download } = lab;
+  assertEquals(download.unavailable(), 20);
+  const some = lab.peer({ pieces: [3, 4, 7] });
+  assertEquals(download.unavailable(), 17);
+  assertEquals(download.unavailable((index) => index < 5), 14, "a web seed has 0 to 4, the peer has 7 besides");
+  download.fill(some);
+  assertEquals(download.unavailable(), 17, "the peer has what was started");
+  lab.answerAll(some);
+  await settle();
+  assertEquals([download.have.count, download.unavailable()], [3, 17]);
+  lab.peer();
+  assertEquals(download.unavailable(), 0, "a seed has everything");
+});
+
 Deno.test("PieceDownload.fill() prefers the rarest piece once the first few are there", async () => {
   const lab = new Lab(20);
   const seed = lab.peer();

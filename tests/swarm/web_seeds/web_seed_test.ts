@@ -31,6 +31,37 @@ Deno.test("WebSeeds fetch a file, each byte once, in ranges of several pieces", 
   assertEquals(lab.web.open, 0);
 });
 
+Deno.test("WebSeeds.sources() says what each is doing, and each kind of failure is told once", async () => {
+  const fails = ["connection refused", "connection refused", "no answer within 20 s"];
+  const lab = new WebLab({
+    files: [{ name: "a", length: 4 * PIECE }, { name: "b", length: 4 * PIECE }],
+    script: (call, lab) => {
+      if (call.url.endsWith("b")) return { status: 404 };
+      const refuse = fails.shift();
+      return refuse === undefined ? right(call, lab) : { refuse };
+    },
+  });
+  const state = () => lab.seeds.sources().map(({ status, message }) => `${status}: ${message}`);
+  assertEquals(lab.seeds.sources().length, 1);
+  await lab.play(1_000);
+  const wait = lab.seeds.sources()[0]!.secondsUntilNext!;
+  assert(wait > 3 && wait <= 5, `${wait}`);
+  assertEquals([state(), lab.seeds.has], [["failed: connection refused"], "all"]);
+  await lab.play(60_000);
+  const { url, downloaded, secondsUntilNext } = lab.seeds.sources()[0]!;
+  assertEquals([url, downloaded, secondsUntilNext], [lab.meta.webSeeds[0]!, 4 * PIECE, null]);
+  const has = lab.seeds.has;
+  assert(has !== null && has !== "all");
+  assertEquals([has(0), has(7)], [true, false]);
+  assertEquals(lab.warnings.map((text) => text.slice(text.indexOf("a web seed"))), [
+    "a web seed failed: connection refused; it is tried again in 5 s",
+    "a web seed failed: no answer within 20 s; it is tried again in 20 s",
+    "a web seed failed: it answers 404, so that some of its files are not used",
+  ]);
+  lab.seeds.ban(url, "it lies");
+  assertEquals([state(), lab.seeds.has], [["given up: banned: it lies"], null]);
+});
+
 Deno.test("WebSeeds rest when nothing is wanted any more, and go on when something is", async () => {
   const lab = new WebLab({ files: 10 * PIECE });
   const wanted = new Bitfield(10);

@@ -32,8 +32,7 @@ import type { TickerSeat } from "./ticker.ts";
 import type { TorrentSources } from "./torrent_sources.ts";
 import { failureOf, incompleteData, reasonToRefuse, stoppedError, type TorrentFailure } from "./torrent_failure.ts";
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
-import { waitingFor } from "./waiting.ts";
-import { waitingFactsOf } from "./waiting_facts.ts";
+import { WaitingReason } from "./waiting_reason.ts";
 import { FILE_PRIORITIES, type FilePriority } from "./wanted_pieces.ts";
 import type { WebSeed } from "./web_seeds/web_seed.ts";
 import type { TorrentHandle } from "./torrent_handle.ts";
@@ -42,8 +41,6 @@ import type { TorrentHandle } from "./torrent_handle.ts";
 const UNKNOWN_LEFT = 16 * 1024;
 /** Milliseconds for telling trackers that we stop. */
 const FAREWELL_MS = 2_000;
-/** Milliseconds for which the reason why nothing arrives is used again while there are no peers. */
-const SAID_MS = 1_000;
 /** What the user wants the torrent to do. The state follows as soon as it can. */
 type Wish = "run" | "paused" | "queued";
 
@@ -88,14 +85,7 @@ export class Torrent implements TorrentHandle {
   /** `true` if the completion of the wanted files has been reported. */
   #isFinished = false;
   #seat: TickerSeat | null = null;
-  /** When the torrent last went to work, in milliseconds. */
-  #wentToWork: number;
-  /** When something last arrived, in milliseconds; `null` if nothing has arrived since the torrent went to work. */
-  #arrivedAt: number | null = null;
-  /** Why nothing arrives, as it was found while there were no peers. See {@linkcode Torrent.waiting}. */
-  #said: { readonly at: number; readonly state: TorrentState; readonly sentence: string | null } | null = null;
-  /** What had arrived at the last turn: bytes, and the part of the metadata. */
-  #arrived = 0;
+  readonly #reason: WaitingReason;
   #lastWork: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | null = null;
 
@@ -109,7 +99,8 @@ export class Torrent implements TorrentHandle {
     this.#options = options;
     this.#add = options.add;
     this.infoHash = source.infoHash;
-    this.#startedAt = this.#wentToWork = shared.platform.now();
+    this.#startedAt = shared.platform.now();
+    this.#reason = new WaitingReason(this.#startedAt);
     this.#swarm = new Swarm({
       shared,
       infoHash: this.infoHash,
@@ -272,30 +263,16 @@ export class Torrent implements TorrentHandle {
   get waiting(): string | null {
     const state = this.#state;
     if (state === "seeding" || isOver(state)) return null; // cheap for thousands of seeds
-    const now = this.#options.shared.platform.now();
-    const isAlone = this.#swarm.isEmpty;
-    // Sources change slowly, and thousands of torrents without peers may be shown several times a second.
-    const said = isAlone && this.#said?.state === state && now - this.#said.at < SAID_MS ? this.#said : null;
-    if (said !== null) return said.sentence;
-    const sentence = this.#whyWaiting(now);
-    this.#said = isAlone ? { at: now, state, sentence } : null;
-    return sentence;
-  }
-
-  #whyWaiting(now: number): string | null {
-    const state = this.#state;
-    const since = (then: number) => (now - then) / 1000;
-    return waitingFor(waitingFactsOf({
+    return this.#reason.sentence(this.#options.shared.platform.now(), {
       state,
       error: this.error,
-      sinceArrival: this.#arrivedAt === null ? null : since(this.#arrivedAt),
-      sinceStart: since(this.#wentToWork),
+      isAlone: this.#swarm.isEmpty,
       content: this.#content,
       isPrivate: this.#meta?.private ?? false,
       peers: () => this.#swarm.peers,
       addresses: () => this.#swarm.addresses(),
       sources: () => this.#finder.sources(),
-    }));
+    });
   }
 
   sources(): TorrentSources {
@@ -369,7 +346,7 @@ export class Torrent implements TorrentHandle {
     this.#refuseIfOver();
     this.#hasOwnTrackers = true;
     this.#finder.setTrackers(tiers);
-    this.#said = null;
+    this.#reason.invalidate();
     this.#changed("trackers");
   }
 
@@ -787,9 +764,7 @@ export class Torrent implements TorrentHandle {
   /** Opens connections, once the metadata or pieces can be requested. */
   #connect(): void {
     if (!isActive(this.#state) || (!this.#attached && this.#search?.asks !== true)) return;
-    this.#wentToWork = this.#options.shared.platform.now();
-    this.#arrivedAt = null;
-    this.#said = null;
+    this.#reason.start(this.#options.shared.platform.now());
     this.#swarm.open();
     this.#content?.setPaused(false);
     this.#finder.start();
@@ -887,29 +862,20 @@ export class Torrent implements TorrentHandle {
   }
 
   #foundPeers(addresses: readonly PeerAddress[], source: PeerSource): void {
-    this.#said = null;
+    this.#reason.invalidate();
     if (!isOver(this.#state)) this.#swarm.add(addresses, source);
   }
 
   /** Regular work. Returns the milliseconds until the next call, unless the torrent is woken before. */
   #turn(now: number, seconds: number): number {
     const rest = this.#swarm.tick(now, seconds);
-    this.#noteArrivals(now);
+    const metadata = this.#content === null ? this.progress : 0;
+    this.#reason.noteArrivals(now, this.#swarm.arriving + (this.#content?.downloaded ?? 0) + metadata);
     if (!this.#attached) return rest;
     const content = this.#content!;
     if (this.#wish !== "run") content.download.makeRoom();
     content.tick(now, seconds);
     return content.rests(this.#wish === "run") ? rest : 0;
-  }
-
-  #noteArrivals(now: number): void {
-    const metadata = this.#content === null ? this.progress : 0;
-    const arrived = this.#swarm.arriving + (this.#content?.downloaded ?? 0) + metadata;
-    if (arrived > this.#arrived) {
-      this.#arrivedAt = now;
-      this.#said = null;
-    }
-    this.#arrived = arrived; // less than before if a peer has left in the middle of a block
   }
 
   #progress(): { uploaded: number; downloaded: number; left: number; partialSeed?: boolean } {

@@ -121,13 +121,15 @@ function jsonPage(events: Schema, info: Schema): string {
       "```",
     ];
   };
-  const verify = lines(events.$defs!["verify_line"]!).filter((name) => name !== "checking");
-  const tracker = lines(events.$defs!["tracker_line"]!);
+  const isDescribed = (name: string) => name === "checking" || name === "error";
+  const verify = lines(events.$defs!["verify_line"]!).filter((name) => !isDescribed(name));
+  const tracker = lines(events.$defs!["tracker_line"]!).filter((name) => !isDescribed(name));
   return joined([
     "# JSON",
     NOTE,
-    "With `--json`, standard output holds only JSON: one complete object per line. Errors also go to standard error. The " +
-    "fields are stable, but later versions may add events and fields, so a reader should ignore those that it doesn't know. " +
+    "With `--json`, standard output holds only JSON: one complete object per line. Errors also go to standard error. What " +
+    "keeps any command from its work, such as a wrong option or a missing file, is an [`error`](#error) line. The fields " +
+    "are stable, but later versions may add events and fields, so a reader should ignore those that it doesn't know. " +
     "Strict JSON Schemas (draft 2020-12): [events.schema.json](events.schema.json), [info.schema.json](info.schema.json).",
     "## download, seed, demo",
     "Every line has `event` and `time`. A field is `null` if its value isn't known or doesn't apply. Sizes are in bytes, rates " +

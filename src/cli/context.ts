@@ -22,6 +22,8 @@ export interface Context {
   readonly shutdown: Shutdown;
   /** Applied settings of the config file; `null` if there is no file or it hasn't been read yet. */
   config: AppliedConfig | null;
+  /** Whether the error that ends the program is also printed on standard output, as the `error` event of `--json`. */
+  printsErrors: boolean;
   /** Number of `-v` options. Set by each command. */
   verbosity: number;
   /** Exit code of the program. Set by the command. */

@@ -36,7 +36,16 @@ export interface CliEnvironment {
 export async function run(args: readonly string[], surroundings: CliEnvironment): Promise<number> {
   const { terminal } = surroundings;
   const shutdown = new Shutdown(surroundings);
-  const context: Context = { engine, ...surroundings, shutdown, config: null, verbosity: 0, exitCode: EXIT_DONE };
+  const context: Context = {
+    engine,
+    ...surroundings,
+    shutdown,
+    config: null,
+    // Until the command line is parsed, which may be what fails, the arguments tell.
+    printsErrors: wantsJson(args),
+    verbosity: 0,
+    exitCode: EXIT_DONE,
+  };
   const forget = terminal.onCrash((thrown) => {
     // The state is unknown after an uncaught error: report it and exit.
     void terminal.stderr.write(errorLine(thrown, { verbose: context.verbosity > 0 }))
@@ -48,6 +57,7 @@ export async function run(args: readonly string[], surroundings: CliEnvironment)
     await Promise.all([terminal.stdout.flush(), terminal.stderr.flush()]);
     return code;
   } catch (error) {
+    if (context.printsErrors) await printError(error, context);
     await terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
     // A failure to write output doesn't hide that the program was interrupted.
     return shutdown.code || exitCodeOf(error);
@@ -55,6 +65,21 @@ export async function run(args: readonly string[], surroundings: CliEnvironment)
     shutdown.close();
     forget();
   }
+}
+
+/** Returns `true` if `--json` is among the options. */
+function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  return (end < 0 ? args : args.slice(0, end)).includes("--json");
+}
+
+/** Prints an error as an event on standard output. */
+async function printError(thrown: unknown, { platform, terminal }: Context): Promise<void> {
+  const [{ failureLine }, { jsonText }] = await Promise.all([
+    import("../ui/json_lines.ts"),
+    import("../ui/json_text.ts"),
+  ]);
+  await terminal.stdout.write(`${jsonText(failureLine(thrown, platform.wallClock()))}\n`);
 }
 
 /** Parses the command line. Printing the version is kept fast: it loads nothing else. */

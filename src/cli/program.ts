@@ -59,6 +59,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     const config = context.config = await applyConfig(command, context);
     clearOpposites(command);
     applyLogLevel(command, context.terminal);
+    context.printsErrors = command.opts()["json"] === true;
     if (config !== null && command.opts()["verbose"]) {
       const keys = config.keys.length === 0 ? "no setting" : config.keys.join(", ");
       await context.terminal.stderr.write(`shoal: ${keys} from ${printable(config.path)}\n`);

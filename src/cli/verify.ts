@@ -66,8 +66,10 @@ async function verify(
   const { isRight, mismatch, verdictLines } = await import("./verify_text.ts");
   const { name, size } = meta;
   const verified = { name, size, folder, result };
-  if (options.json) await terminal.stdout.write(`${jsonText(jsonOf(meta, { result, context }))}\n`);
-  else if (!options.quiet) {
+  if (options.json) {
+    await terminal.stdout.write(`${jsonText(jsonOf(meta, { result, context }))}\n`);
+    context.printsErrors = false; // the last line has said what is wrong
+  } else if (!options.quiet) {
     const lines = verdictLines(verified, (platform.now() - startedAt) / 1000);
     await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
   }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { ShoalError } from "../base/errors.ts";
+import { messageOf, ShoalError } from "../base/errors.ts";
+import { redact } from "../base/secrets.ts";
 import { progressOf } from "../session/session_events.ts";
 import type { TorrentSnapshot } from "../session/session_events.ts";
 import type { ViewEvent } from "./view.ts";
@@ -90,13 +91,16 @@ export function progressLine(torrent: TorrentSnapshot, time: number): JsonLine {
 /**
  * Makes an `error` object for a failure that doesn't concern a torrent.
  *
- * @param error The error.
+ * @param thrown What was thrown; anything but a {@linkcode ShoalError} is a bug.
  * @param time Time of the failure, in milliseconds since 1970.
  * @returns The object to print.
  */
-export function failureLine(error: ShoalError, time: number): JsonLine {
-  const message = `${error.what}: ${error.why}`;
-  return { event: "error", time: isoTime(time), code: error.kind, message, where: error.where };
+export function failureLine(thrown: unknown, time: number): JsonLine {
+  const head = { event: "error", time: isoTime(time) };
+  if (!(thrown instanceof ShoalError)) {
+    return { ...head, code: "unexpected", message: redact(messageOf(thrown)), where: "" };
+  }
+  return { ...head, code: thrown.kind, message: `${thrown.what}: ${thrown.why}`, where: thrown.where };
 }
 
 function isoTime(time: number): string {

@@ -10,16 +10,30 @@ import { eventLine, failureLine, type JsonLine, progressLine } from "./json_line
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 import { jsonText } from "./json_text.ts";
 
-/** Milliseconds between two `progress` events. */
+/** Milliseconds between two looks at the torrents, and least milliseconds between two `progress` events of a torrent. */
 const PROGRESS_MS = 1000;
+/** Milliseconds after which the `progress` of a torrent is printed again although nothing has changed. */
+const REPEAT_MS = 30_000;
 
 /** Events that are printed only with `-v`, since they are frequent or of interest to few users. */
 const ONLY_VERBOSE: readonly string[] = ["peer", "port_map", "dht"];
+
+/** The last `progress` event of a torrent. */
+interface Printed {
+  /** The event without what changes by itself; see `stateOf()`. */
+  readonly state: string;
+  /** Time at which it was printed, in milliseconds. */
+  readonly at: number;
+}
 
 /** A {@linkcode View} that prints JSON lines on standard output. */
 export class JsonView implements View {
   readonly isPicture = false;
   readonly #options: ViewOptions;
+  /** By info-hash. */
+  readonly #printed = new Map<string, Printed>();
+  /** Info-hashes of torrents that have stopped: nothing is printed about them any more. */
+  readonly #stopped = new Set<string>();
   #timer: Timer | null = null;
   #open = false;
 
@@ -38,7 +52,12 @@ export class JsonView implements View {
     if (ONLY_VERBOSE.includes(event.event) && this.#options.verbosity === 0) return;
     // Print the final progress before `completed`, so that a script needn't wait for it.
     if (event.event === "completed") this.#progress(event.infohash);
+    if (event.event === "added") this.#stopped.delete(event.infohash);
     this.#print(eventLine(event, this.#options.platform.wallClock()));
+    if (event.event === "stopped") {
+      this.#stopped.add(event.infohash);
+      this.#printed.delete(event.infohash);
+    }
   }
 
   /** Notes are for people and not printed. */
@@ -65,14 +84,39 @@ export class JsonView implements View {
     });
   }
 
+  /**
+   * Prints the progress of torrents that has changed or was printed long ago.
+   *
+   * @param infohash A torrent whose progress is printed in any case. The others are left out then.
+   */
   #progress(infohash?: string): void {
-    for (const torrent of this.#options.snapshots()) {
-      if (torrent.state === "checking" || (infohash !== undefined && torrent.infoHash.hex !== infohash)) continue;
-      this.#print(progressLine(torrent, this.#options.platform.wallClock()));
+    const { platform, snapshots } = this.#options;
+    const now = platform.now();
+    for (const torrent of snapshots()) {
+      const { hex } = torrent.infoHash;
+      if (this.#stopped.has(hex) || torrent.state === "stopping" || torrent.state === "stopped") continue;
+      if (torrent.state === "checking" || (infohash !== undefined && hex !== infohash)) continue;
+      const line = progressLine(torrent, platform.wallClock());
+      const state = stateOf(line);
+      const last = this.#printed.get(hex);
+      if (infohash === undefined && last?.state === state && now - last.at < REPEAT_MS) continue;
+      this.#printed.set(hex, { state, at: now });
+      this.#print(line);
     }
   }
 
   #print(line: JsonLine): void {
     void this.#options.terminal.stdout.write(`${jsonText(line)}\n`);
   }
+}
+
+/**
+ * Returns a text that differs between two `progress` events if something has changed. The time is left out, and so are
+ * the numbers in sentences, which may count down seconds.
+ */
+function stateOf({ time: _, ...fields }: JsonLine): string {
+  const values = Object.entries(fields).map(([key, value]) =>
+    typeof value === "string" && key !== "infohash" ? value.replace(/\d+/g, "") : value
+  );
+  return JSON.stringify(values);
 }

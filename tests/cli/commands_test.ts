@@ -1,9 +1,10 @@
-import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertObjectMatch, assertStringIncludes } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { VERSION } from "../../src/base/version.ts";
 import { fileLines } from "../../src/cli/info_text.ts";
 import { describe } from "../../src/metainfo/mod.ts";
+import { checkLines } from "../support/schemas.ts";
 import { failure, metaOf, World } from "./fake_engine.ts";
 
 Deno.test("run() prints version and help, and help on standard error when there is nothing to do", async () => {
@@ -68,6 +69,43 @@ Deno.test("a wrong command line is told in one line with exit code 2", async () 
     [["-"], "cannot read the torrent (standard input): it is a terminal, not a torrent"],
   ];
   for (const [args, line] of cases) assertEquals(await failure(args, 2), line);
+});
+
+Deno.test("with --json, every failure of any command is an error event on standard output as well", async () => {
+  const cases: [args: string[], code: number, event: Record<string, string>][] = [
+    [["a.torrent", "--frob"], 2, {
+      code: "usage",
+      message: "unknown option: there is no such option",
+      where: "--frob",
+    }],
+    [["download"], 2, { code: "usage", message: "missing argument: <source> is needed", where: "source" }],
+    [["info", "a", "b"], 2, { code: "usage", message: "too many arguments: 1 expected, 2 found", where: "info" }],
+    [["a.torrent", "-p", "x"], 2, { code: "usage", where: "--port x" }],
+    [["seed", "missing.torrent", "."], 2, { code: "usage", where: "missing.torrent" }],
+    [["verify", "notes.txt", "."], 3, { code: "torrent", where: "notes.txt" }],
+    [["info", "secret"], 4, { code: "storage", where: "secret" }],
+    [["create", "a", "-o", "x.torrent"], 1, { code: "unexpected", message: "there is no data here", where: "" }],
+    [["tracker", "--port", "x"], 2, { code: "usage", where: "--port x" }],
+  ];
+  for (const [args, code, expected] of cases) {
+    const world = new World();
+    assertEquals(await world.run(...args, "--json"), code, world.terminal.stderr.text);
+    assertEquals(checkLines("events", world.terminal.stdout.lines), new Set(["error"]), args.join(" "));
+    assertEquals(world.events.length, 1);
+    assertObjectMatch(world.events[0]!, { ...expected, time: "2026-01-01T00:00:00.000Z" });
+    assertMatch(world.terminal.stderr.text, /^shoal: error: [^\n]*\n$/);
+  }
+  const operand = new World();
+  assertEquals(await operand.run("info", "secret", "--", "--json"), 2);
+  assertEquals(operand.terminal.stdout.text, "");
+  const configured = new World();
+  configured.config = "json = true";
+  assertEquals(await configured.run("info", "secret"), 4);
+  assertEquals(configured.events.map(({ code }) => code), ["storage"]);
+  const undone = new World();
+  undone.config = "json = true";
+  assertEquals(await undone.run("info", "secret", "--no-json"), 4);
+  assertEquals(undone.terminal.stdout.text, "");
 });
 
 Deno.test("a source that is no torrent, or cannot be read, gives the code of its kind", async () => {

@@ -510,7 +510,9 @@ Deno.test("JsonView prints progress once a second with the contract's fields and
   const { clock, terminal, scene, view } = json();
   scene.torrents = [torrentSnapshot({ eta: 166.4, rateDown: 1.6, peers: [peerSnapshot()] })];
   view.start();
-  clock.advance(2_500);
+  clock.advance(1_500);
+  scene.torrents = [torrentSnapshot({ eta: 165, rateDown: 1.6, peers: [peerSnapshot()] })];
+  clock.advance(1_000);
   assertEquals(terminal.stdout.lines.length, 2);
   assertEquals(
     terminal.stdout.lines[0],
@@ -520,6 +522,50 @@ Deno.test("JsonView prints progress once a second with the contract's fields and
   );
   await view.close();
   assertEquals(clock.pending, 0);
+});
+
+Deno.test("JsonView prints progress only on change, and every 30 seconds", async () => {
+  const { clock, terminal, scene, view } = json();
+  const idle = (parts: Partial<TorrentSnapshot> = {}) =>
+    torrentSnapshot({ state: "seeding", eta: null, rateDown: 0, rateUp: 0, ...parts });
+  scene.torrents = [idle()];
+  view.start();
+  const printedIn = (seconds: number) => {
+    const before = terminal.stdout.lines.length;
+    clock.advance(seconds * 1000);
+    return terminal.stdout.lines.length - before;
+  };
+  assertEquals(printedIn(1), 1);
+  assertEquals(printedIn(29), 0);
+  assertEquals(printedIn(1), 1);
+  assertEquals(printedIn(89), 2);
+  scene.torrents = [idle({ peerCount: 1 })];
+  assertEquals(printedIn(1), 1);
+  assertEquals(printedIn(10), 0);
+  scene.torrents = [idle({ peerCount: 1, uploaded: 5 }), idle({ infoHash: infoHashOf(1) })];
+  assertEquals(printedIn(1), 2);
+  assertEquals(printedIn(10), 0);
+  await view.close();
+});
+
+Deno.test("JsonView prints nothing about a torrent that is stopping or has stopped, until it is added again", async () => {
+  const { clock, terminal, scene, view } = json();
+  view.start();
+  clock.advance(1000);
+  scene.torrents = [torrentSnapshot({ state: "stopping", uploaded: 1 })];
+  clock.advance(1000);
+  view.event({ event: "stopped", infohash: HASH, downloaded: 1, uploaded: 2 });
+  for (const state of ["seeding", "stopped"] as const) {
+    scene.torrents = [torrentSnapshot({ state, uploaded: 3 })];
+    clock.advance(40_000);
+  }
+  const events = () => terminal.stdout.lines.map((line) => JSON.parse(line).event);
+  assertEquals(events(), ["progress", "stopped"]);
+  view.event(ADDED);
+  scene.torrents = [torrentSnapshot()];
+  clock.advance(1000);
+  assertEquals(events(), ["progress", "stopped", "added", "progress"]);
+  await view.close();
 });
 
 Deno.test("JsonView prints every event with event and time first", async () => {

@@ -107,10 +107,11 @@ export interface CompileArgsOptions {
  * @throws {Error} If the task has an unexpected form.
  */
 export function compileArgs(task: string, options: CompileArgsOptions): string[] {
+  const [command] = task.split(" || "); // what follows explains a failure
   // `release` bundles once for all targets, and its own task sets the same variables that precede the command.
-  const [program, verb, ...words] = task.replace(/^.* && /, "").split(" ");
+  const [program, verb, ...words] = command!.replace(/^.* && /, "").split(" ");
   const output = words.indexOf("--output");
-  if (program !== "deno" || verb !== "compile" || output < 0 || /["'$]/.test(task)) {
+  if (program !== "deno" || verb !== "compile" || output < 0 || /["'$]/.test(command!)) {
     fail("the task compile looks strange");
   }
   words.splice(output, 2, "--target", options.target, "--output", options.output);
@@ -178,7 +179,10 @@ async function build(
     const isFetch = /download|sending request|dns error|connect|denort|403|404|502|503/i.test(text);
     const url = /sending request for url \(([^)]*)\)/.exec(text)?.[1];
     const why = url === undefined ? /^error: (.*)$/m.exec(text)?.[1] ?? text : `no answer from ${new URL(url).host}`;
-    throw new Error(`${isFetch ? "the runtime can't be downloaded" : "deno compile failed"} (${why})`);
+    const hint = target === Deno.build.target ? "; DENORT_BIN can name one of the same Deno version" : "";
+    throw new Error(
+      isFetch ? `the runtime can't be downloaded (${why})${hint}` : `deno compile failed (${why})`,
+    );
   }
   const files: ArchivedFile[] = [{
     name: `${name}/${program}`,

@@ -69,11 +69,7 @@ function optionsPage(): string {
 }
 
 function heading(command: Command): string {
-  const words = command.registeredArguments.map((argument) => {
-    const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
-    return argument.required ? `<${name}>` : `[${name}]`;
-  });
-  return `shoal ${[command.name(), ...words].join(" ")}`;
+  return `shoal ${command.name()} ${command.usage().replace(/^\[options\] ?/, "")}`.trimEnd();
 }
 
 function commandSection(command: Command): string[] {

@@ -116,6 +116,7 @@ export type {
 } from "./session/session_events.ts";
 export {
   type FileVerdict,
+  type SearchedPlace,
   type Verification,
   type VerifiedFile,
   verify,

@@ -53,6 +53,9 @@ const KINDS: Readonly<Record<string, ValueKind>> = {
   dir: "folder",
 };
 
+/** Kinds of positional arguments that differ from those of option values: a `dir` may be the data itself, too. */
+const ARGUMENT_KINDS: Readonly<Record<string, ValueKind>> = { ...KINDS, dir: "file" };
+
 /**
  * Reads commands, options and arguments. Leaves out what help doesn't show.
  *
@@ -67,7 +70,9 @@ export function completionModel(program: Command, standard: string): CompletionM
       names: [command.name(), ...command.aliases()],
       description: command.summary(),
       options: optionsOf(command),
-      arguments: registeredArguments.map((argument) => argument.argChoices ?? KINDS[argument.name()] ?? "other"),
+      arguments: registeredArguments.map((argument) =>
+        argument.argChoices ?? ARGUMENT_KINDS[argument.name()] ?? "other"
+      ),
       repeats: registeredArguments.at(-1)?.variadic ?? false,
     };
   });

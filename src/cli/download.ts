@@ -141,7 +141,7 @@ async function load(sources: readonly string[], { options, context, choices }: R
 }
 
 /** Tells the user which sources are the same torrent and used together. */
-async function reportDuplicateSources(
+export async function reportDuplicateSources(
   found: readonly (readonly (Metainfo | Magnet)[])[],
   { terminal }: Context,
 ): Promise<void> {
@@ -166,7 +166,7 @@ async function readAll(sources: readonly string[], context: Context): Promise<(M
 }
 
 /** Groups sources by torrent. */
-function byTorrent(sources: readonly (Metainfo | Magnet)[]): (Metainfo | Magnet)[][] {
+export function byTorrent(sources: readonly (Metainfo | Magnet)[]): (Metainfo | Magnet)[][] {
   return [...Map.groupBy(sources, ({ infoHash }) => infoHash.hex).values()];
 }
 
@@ -174,7 +174,7 @@ function byTorrent(sources: readonly (Metainfo | Magnet)[]): (Metainfo | Magnet)
  * Combines the sources of a torrent. A torrent file comes first, because it knows more than a magnet link. Without one,
  * the file selection (`so`) of the merged links applies to all of them.
  */
-function loadedOf(
+export function loadedOf(
   sources: readonly (Metainfo | Magnet)[],
   merge: typeof mergeSources,
 ): Pick<LoadedTorrent, "source" | "more"> {

@@ -6,7 +6,7 @@
 
 import type { Command } from "commander";
 import { ShoalError } from "../base/errors.ts";
-import type { Metainfo } from "../metainfo/mod.ts";
+import type { FileChoice, Metainfo } from "../metainfo/mod.ts";
 import { FileError } from "../platform/file_errors.ts";
 import type { Verification } from "../session/verify_torrent.ts";
 import type { CheckView } from "../ui/check_view.ts";
@@ -14,19 +14,27 @@ import type { Context } from "./context.ts";
 import { jsonText } from "../ui/json_text.ts";
 
 interface VerifyOptions {
+  readonly files?: readonly string[];
   readonly json?: true;
   readonly quiet?: true;
   readonly verbose: number;
 }
+
+/** Description of the argument that names data on disk. */
+export const DATA_ARGUMENT =
+  "folder that holds the torrent's file or top folder, or that file or folder itself, renamed or not";
 
 /** Adds `shoal verify` to the program. */
 export function register(program: Command, context: Context): void {
   program
     .command("verify")
     .summary("hash-check data against a torrent")
-    .description("Checks that data is what the torrent says, on all cores. Changes nothing.")
+    .description(
+      "Checks that data is what the torrent says, on all cores. Reads unfinished files as well. Changes nothing.",
+    )
     .argument("<torrent>", "path or http(s) URL of a .torrent, or - for standard input")
-    .argument("<dir>", "folder that holds the torrent's file or folder")
+    .argument("<dir>", DATA_ARGUMENT)
+    .option("--files <list>", "check only these, chosen as with download; repeatable", collectFiles)
     .option("--json", "one JSON object a line on standard output")
     .option("-q, --quiet", "no progress; errors on standard error")
     .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0)
@@ -47,7 +55,10 @@ async function verify(
   const { shutdown, engine, platform, terminal } = context;
   shutdown.listen();
   const { readTorrent, tellWarnings } = await import("./torrent_source.ts");
+  const choices = await choicesOf(options);
   const meta = await shutdown.raceShutdown(readTorrent(source, context));
+  const { selectFiles } = await import("../metainfo/mod.ts");
+  const files = choices === null ? undefined : selectFiles(meta, choices);
   if (!options.quiet) await tellWarnings(meta, context);
   const view = await openView(meta, { options, context });
   shutdown.restoreTerminal = () => view.close();
@@ -57,23 +68,35 @@ async function verify(
   try {
     const onProgress = (fraction: number, bytes: number) => view.progress(fraction, bytes);
     const { signal } = shutdown;
-    result = await shutdown.raceShutdown(engine.verify(meta, { platform, folder, onProgress, signal }));
+    result = await shutdown.raceShutdown(engine.verify(meta, { platform, folder, files, onProgress, signal }));
   } catch (error) {
     throw error instanceof FileError ? unreadable(error) : error;
   } finally {
     await view.close();
   }
   const { isRight, mismatch, verdictLines } = await import("./verify_text.ts");
-  const { name, size } = meta;
-  const verified = { name, size, folder, result };
+  const { name } = meta;
+  const size = files === undefined ? meta.size : result.files.reduce((sum, { length }) => sum + length, 0);
+  const verified = { name, size, folder, result, chosen: files !== undefined };
   if (options.json) {
-    await terminal.stdout.write(`${jsonText(jsonOf(meta, { result, context }))}\n`);
+    await terminal.stdout.write(`${jsonText(jsonOf(meta, { size, result, context }))}\n`);
     context.printsErrors = false; // the last line has said what is wrong
   } else if (!options.quiet) {
     const lines = verdictLines(verified, (platform.now() - startedAt) / 1000);
     await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
   }
   if (!isRight(result)) throw mismatch(verified);
+}
+
+/** Returns the file choices of `--files`; `null` for all files. */
+async function choicesOf({ files }: VerifyOptions): Promise<readonly FileChoice[] | null> {
+  if (files === undefined) return null;
+  const { parseFileChoice } = await import("../metainfo/mod.ts");
+  return files.map((text) => parseFileChoice(text, "--files"));
+}
+
+function collectFiles(value: string, files: readonly string[] = []): readonly string[] {
+  return [...files, value];
 }
 
 /** Removes the hints of a file error, which are about the folder of a download. */
@@ -112,8 +135,8 @@ const NO_VIEW: CheckView = { start() {}, progress() {}, close: () => Promise.res
 
 /** Returns the object that `--json` prints at the end. */
 function jsonOf(
-  { name, infoHash, size }: Metainfo,
-  { result, context }: { readonly result: Verification; readonly context: Context },
+  { name, infoHash }: Metainfo,
+  { size, result, context }: { readonly size: number; readonly result: Verification; readonly context: Context },
 ): Record<string, unknown> {
   return {
     event: "verified",

@@ -21,6 +21,7 @@ import { forEachLimited } from "./concurrency.ts";
 import { closingAfter, closingOnFailure } from "./handles.ts";
 import { makeEmptyFile, makeLinks } from "./links_and_empty_files.ts";
 import { nameFiles } from "./file_names.ts";
+import { type DataPlace, pathAt, placeFiles } from "./find_place.ts";
 import { HandleBudget, OpenFiles } from "./open_files.ts";
 import type { FilePlace, FileRecord } from "./resume_state.ts";
 
@@ -28,13 +29,13 @@ import type { FilePlace, FileRecord } from "./resume_state.ts";
 export interface DiskFilesOptions {
   /** File system. */
   readonly files: FileSystem;
-  /** Download folder. */
+  /** Download folder; when nothing may be changed, anything that {@linkcode findPlace} takes. */
   readonly folder: string;
   /** Largest number of files that are open at one time. */
   readonly maxOpenFiles: number;
-  /** Whether nothing may be changed. Then only final names count, and symbolic links are followed. */
+  /** Whether nothing may be changed. Then symbolic links are followed. */
   readonly readOnly: boolean;
-  /** Name of the partfile; no partfile when absent. Ignored when nothing may be changed. */
+  /** Name of the partfile; no partfile when absent. */
   readonly partName?: string;
   /**
    * Returns all paths at which a file may already be, the likeliest first; the path in the layout is one of them. Only
@@ -70,6 +71,8 @@ export class DiskFiles {
   /** Unfinished files that were written since their modification times were recorded. */
   readonly #touched = new Set<number>();
   #folders: Folders;
+  /** Where the data was found; `null` unless nothing may be changed. */
+  #place: DataPlace | null = null;
   readonly #locks: PathLocks;
 
   /** @throws {StorageError} If a path of the torrent could lead out of the folder. */
@@ -113,9 +116,21 @@ export class DiskFiles {
    * @throws {ShoalError} If the folder can't be created or found.
    */
   async findRoot(): Promise<string> {
-    if (!this.#options.readOnly) await this.#fs.makeFolder(this.#options.folder);
-    this.#folders.root = (await this.#fs.realPath(this.#options.folder)).replace(/[/\\]$/, "");
+    const { folder, readOnly } = this.#options;
+    if (readOnly) {
+      const pathsOf = (index: number) => this.#options.pathsOf?.(index) ?? [];
+      this.#place = await placeFiles(this.#files, this.#map.layout, { fs: this.#fs, path: folder, pathsOf });
+      this.#folders.root = this.#place.root;
+    } else {
+      await this.#fs.makeFolder(folder);
+      this.#folders.root = (await this.#fs.realPath(folder)).replace(/[/\\]$/, "");
+    }
     return this.root;
+  }
+
+  /** Absolute path of what the user has named, if nothing may be changed; else of the download folder. */
+  get place(): string {
+    return this.#place?.path ?? this.root;
   }
 
   /**
@@ -126,11 +141,17 @@ export class DiskFiles {
   async scan(): Promise<void> {
     if (this.root === "") await this.findRoot();
     const { partName, readOnly } = this.#options;
-    if (partName !== undefined && !readOnly) {
+    const place = this.#place;
+    if (partName !== undefined) {
+      const partFile = this.#files.at(-1)!;
       const { length } = this.#map.file(this.#map.partFile);
-      Object.assign(this.#files.at(-1)!, await findPartFile(`${this.root}/${partName}`, { fs: this.#fs, length }));
+      const path = `${this.#rootOf(partFile)}/${partName}`;
+      Object.assign(partFile, await findPartFile(path, { fs: this.#fs, length, readOnly }));
     }
-    const pathsOf = (index: number) => this.#options.pathsOf?.(index) ?? [];
+    const pathsOf = (index: number) => {
+      const paths = this.#options.pathsOf?.(index) ?? [];
+      return place === null ? paths : paths.map((path) => pathAt(place, path)).filter((path) => path.length > 0);
+    };
     await new FileLocator(this.#map, { fs: this.#fs, files: this.#files, folders: this.#folders, readOnly, pathsOf })
       .run();
   }
@@ -480,7 +501,7 @@ export class DiskFiles {
   }
 
   #nameOf({ names, place }: DiskFile): string {
-    return place === "final" || this.#options.readOnly ? names.final : names.part;
+    return place === "final" || (this.#options.readOnly && place === "absent") ? names.final : names.part;
   }
 
   #note(file: DiskFile, info: FileInfo | null): void {
@@ -505,7 +526,7 @@ export class DiskFiles {
   async #openFile(index: number): Promise<FileHandle> {
     if (this.#closed) throw closedError(this.#folders.root);
     const file = this.#files[index]!;
-    if (!this.#writable || file.place === "final") return await this.#fs.open(this.pathOf(index), "read");
+    if (!this.#writable || file.place === "final") return await this.#openToRead(index);
     const handle = file.place === "absent" ? await this.#make(index) : await this.#openAgain(index);
     const { length } = this.#map.file(index);
     // The file gets its full size at once: unwritten parts take no space, and pieces arrive in any order.
@@ -513,6 +534,20 @@ export class DiskFiles {
     if (file.size !== length) await closingOnFailure(handle, () => handle.truncate(length));
     file.size = length;
     return handle;
+  }
+
+  async #openToRead(index: number): Promise<FileHandle> {
+    const file = this.#files[index]!;
+    try {
+      return await this.#fs.open(this.pathOf(index), "read");
+    } catch (error) {
+      const mayBeDone = this.#options.readOnly && file.place === "part" && file.names.final !== "";
+      if (!mayBeDone || !isFileFault(error, "missing")) throw error;
+      // Another process has finished the file.
+      const handle = await this.#fs.open(`${this.#rootOf(file)}/${file.names.final}`, "read");
+      file.place = "final";
+      return handle;
+    }
   }
 
   /** Creates an unfinished file. */

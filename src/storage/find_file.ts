@@ -103,6 +103,8 @@ export interface FindPartFileOptions {
   readonly fs: FileSystem;
   /** Largest size in bytes that Shoal would have given the partfile. */
   readonly length: number;
+  /** Whether nothing is written, so that something else in the place of the partfile is in nobody's way. */
+  readonly readOnly: boolean;
 }
 
 /**
@@ -115,10 +117,10 @@ export interface FindPartFileOptions {
  */
 export async function findPartFile(
   path: string,
-  { fs, length }: FindPartFileOptions,
+  { fs, length, readOnly }: FindPartFileOptions,
 ): Promise<FoundFile> {
   const info = await fs.stat(path);
-  if (info === null) return ABSENT_FILE;
+  if (info === null || (readOnly && (info.kind !== "file" || info.size > length))) return ABSENT_FILE;
   if (info.kind !== "file") throw pathConflict(path, wordsFor(info.kind));
   if (info.size > length) throw pathConflict(path, "it is larger than Shoal makes it");
   const { size, modified, id } = info;
@@ -126,28 +128,39 @@ export async function findPartFile(
 }
 
 /**
- * Finds a file that is only read. Links are followed, and only the final name counts.
+ * Finds a file that is only read. Links are followed. Without a file under the final name, the unfinished one counts.
  *
  * @param options See {@linkcode FindOptions}.
  * @returns Status of the file on disk.
  * @throws {ShoalError} If the file can't be looked at.
  */
 export async function findToRead({ fs, root, names }: FindOptions): Promise<FoundFile> {
-  const final = `${root}/${names.final}`;
+  const final = names.final === "" ? null : await followLinks(`${root}/${names.final}`, fs);
+  const part = final === null && names.part !== "" ? await fs.stat(`${root}/${names.part}`) : null;
+  const info = final?.info ?? part;
+  if (info?.kind !== "file") return ABSENT_FILE;
+  const { size, modified, id } = info;
+  const place = final === null ? "part" : "final";
+  return { ...ABSENT_FILE, place, size, modified: wholeTime(modified), id, source: final?.source ?? "" };
+}
+
+/** Returns the status of a file, and its path if a link leads there; `null` if there is no file. */
+async function followLinks(
+  path: string,
+  fs: FileSystem,
+): Promise<{ readonly info: FileInfo; readonly source: string } | null> {
   let source = "";
-  let info = await fs.stat(final);
+  let info = await fs.stat(path);
   if (info?.kind === "link") {
     try {
-      source = await fs.realPath(final);
+      source = await fs.realPath(path);
     } catch (error) {
-      if (isFileFault(error, "missing")) return ABSENT_FILE; // a dangling link
+      if (isFileFault(error, "missing")) return null; // a dangling link
       throw error;
     }
     info = await fs.stat(source);
   }
-  if (info?.kind !== "file") return { ...ABSENT_FILE, source };
-  const { size, modified, id } = info;
-  return { ...ABSENT_FILE, place: "final", size, modified: wholeTime(modified), id, source };
+  return info?.kind === "file" ? { info, source } : null;
 }
 
 /**

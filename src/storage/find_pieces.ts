@@ -56,7 +56,7 @@ const PARALLEL = 8;
  */
 export async function findPieces(map: FileMap, options: StartOptions): Promise<FoundPieces> {
   const { disk, mode, state, readOnly } = options;
-  if (!readOnly) divertAbsent(map, disk);
+  divertAbsent(map, disk);
   const found = disk.records();
   const plan = planStart(map, found, { mode, state });
   const have = plan.believed.clone();
@@ -98,7 +98,7 @@ export async function findPieces(map: FileMap, options: StartOptions): Promise<F
 /**
  * Looks in the partfile for files that don't exist: for all of them if there is a partfile, else for the unwanted ones.
  */
-function divertAbsent(map: FileMap, disk: DiskFiles): void {
+export function divertAbsent(map: FileMap, disk: DiskFiles): void {
   const hasPart = disk.placeOf(map.partFile) !== "absent";
   for (const [index, file] of map.layout.files.entries()) {
     if (!holdsData(file) || disk.placeOf(index) !== "absent") continue;

@@ -26,6 +26,8 @@ export interface ResumeKeeperOptions {
   readonly infoHash: InfoHash;
   /** Returns `true` if no other process downloads the torrent to the same folder. */
   isAlone(): boolean;
+  /** Returns `false` while the state must not be saved, since it is kept by another process that downloads. */
+  isOwn(): boolean;
   /** Called before each snapshot. */
   prepare(): Promise<void>;
   /** Returns the state to save. */
@@ -161,6 +163,7 @@ export class ResumeKeeper {
 
   /** Saves the current state. Never rejects. */
   async save(): Promise<void> {
+    if (!this.#options.isOwn()) return;
     while (this.#saving !== null) await this.#saving;
     this.#saving = this.#write().catch((thrown) => this.#warn(thrown));
     await this.#saving;

@@ -8,6 +8,7 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { asError, cannotMove, closedError, NotWantedError } from "./errors.ts";
 import { AccessGate, SerialQueue } from "./access_gate.ts";
+import { listPlace, type SearchedPlace } from "./find_place.ts";
 import type { StorageLayout } from "./layout.ts";
 import { type MoveProgress, moveTorrent } from "./move_torrent.ts";
 import { ReadCache } from "./read_cache.ts";
@@ -81,6 +82,13 @@ export class Storage {
    */
   get failure(): { readonly thrown: unknown } | null {
     return this.#working.failure ?? this.#working.now.flusher.failure;
+  }
+
+  /** Where the files were looked for and what is there, if none of them was found; else `null`. */
+  async searched(): Promise<SearchedPlace | null> {
+    const { disk } = this.#working.now;
+    if (disk.all.some(({ place }) => place !== "absent")) return null;
+    return await listPlace(disk.place, this.#options.platform.files);
   }
 
   /** Copy of the set of verified pieces. */

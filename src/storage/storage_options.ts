@@ -20,7 +20,10 @@ export interface StorageOptions {
     Platform,
     "now" | "wallClock" | "after" | "files" | "sha1" | "digest" | "startFileHashers"
   >;
-  /** Download folder; created if it is missing, unless `readOnly` is set. */
+  /**
+   * Download folder; created if it is missing. If `readOnly` is set, the folder that holds the torrent's file or top
+   * folder, or that file or folder itself, under any name.
+   */
   readonly folder: string;
   /** Returns the expected SHA-1 digest of a piece. */
   pieceHash(index: number): Uint8Array;
@@ -43,7 +46,8 @@ export interface StorageOptions {
   /** Largest number of files that are open at one time. Default: 128. */
   readonly maxOpenFiles?: number;
   /**
-   * Whether the data is only read. Then nothing is written to the folder, and only final names count. Default: `false`.
+   * Whether the data is only read. Then nothing is written to the folder. Unfinished files and the partfile of a
+   * download are read as far as they go. Default: `false`.
    */
   readonly readOnly?: boolean;
   /**

@@ -4,10 +4,14 @@
  * @module
  */
 
-import type { Bitfield } from "../base/bitfield.ts";
+import { Bitfield } from "../base/bitfield.ts";
+import type { InfoHash } from "../base/info_hash.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPieces } from "./checker.ts";
 import { DiskFiles } from "./disk_files.ts";
+import { partFileName } from "./file_names.ts";
+import { divertAbsent } from "./find_pieces.ts";
+import { listPlace, type SearchedPlace } from "./find_place.ts";
 import { FileMap, type StorageLayout } from "./layout.ts";
 import { planStart } from "./resume_plan.ts";
 import type { FileRecord } from "./resume_state.ts";
@@ -15,9 +19,9 @@ import type { FileRecord } from "./resume_state.ts";
 /**
  * Result for a file. `right`: all of its pieces are right. `missing`: it does not exist. `short`: it is too short.
  * `long`: it is too long. `wrong`: it holds other bytes. `unproven`: nothing is known to be wrong, but pieces at its
- * ends run on into files that are missing or short.
+ * ends run on into files that are missing or short. `unfinished`: it has its `.part` name, and pieces may be missing.
  */
-export type FileVerdict = "right" | "missing" | "short" | "long" | "wrong" | "unproven";
+export type FileVerdict = "right" | "missing" | "short" | "long" | "wrong" | "unproven" | "unfinished";
 
 /** Result for one file. */
 export interface VerifiedFile {
@@ -35,22 +39,31 @@ export interface VerifiedFile {
 
 /** Result of {@linkcode verifyFiles}. */
 export interface Verification {
-  /** Number of pieces of the torrent. */
+  /** Number of pieces of the torrent, or of those with bytes of the chosen files. */
   readonly pieces: number;
-  /** Number of pieces that are right. */
+  /** Number of these pieces that are right. */
   readonly valid: number;
   /** Bytes that were hashed, padding included. */
   readonly bytes: number;
-  /** Files in the order of the torrent, padding and links left out. */
+  /** All or the chosen files in the order of the torrent, padding and links left out. */
   readonly files: readonly VerifiedFile[];
+  /** Where the files were looked for, and what is there, if none of them was found; else `null`. */
+  readonly searched: SearchedPlace | null;
 }
 
 /** Options for {@linkcode verifyFiles}. */
 export interface VerifyFilesOptions {
   /** Clock, files, SHA-1 and hashing threads. */
   readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
-  /** Folder that holds the torrent's file or folder. Links in it are followed. */
+  /**
+   * Folder that holds the torrent's file or top folder, or that file or folder itself, under any name. Links in it are
+   * followed.
+   */
   readonly folder: string;
+  /** Indexes of the files to verify; all when absent. */
+  readonly wanted?: ReadonlySet<number> | undefined;
+  /** Info-hash of the torrent, to find the partfile of a download; without it, the partfile isn't looked for. */
+  readonly infoHash?: InfoHash | undefined;
   /** Returns all paths at which a file may be, the likeliest first. Only the path in the layout is used when absent. */
   pathsOf?(index: number): readonly (readonly string[])[];
   /** Returns the expected SHA-1 digest of a piece. */
@@ -77,20 +90,24 @@ const MAX_OPEN_FILES = 16;
  * @throws The signal's reason, when it is aborted.
  */
 export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOptions): Promise<Verification> {
-  const { platform, folder, pieceHash, onProgress, signal } = options;
-  const map = new FileMap(layout);
+  const { platform, folder, wanted, infoHash, pieceHash, onProgress, signal } = options;
+  const map = new FileMap(layout, wanted ?? null);
   const disk = new DiskFiles(map, {
     files: platform.files,
     folder,
     maxOpenFiles: MAX_OPEN_FILES,
     readOnly: true,
+    ...(infoHash && { partName: partFileName(infoHash) }),
     ...(options.pathsOf && { pathsOf: (index) => options.pathsOf!(index) }),
   });
   try {
     await disk.scan();
     signal?.throwIfAborted();
+    divertAbsent(map, disk);
     const found = disk.records();
+    const pieces = wantedPieces(map);
     const { check } = planStart(map, found, { mode: "check", state: null });
+    for (const piece of check) if (!pieces.has(piece)) check.clear(piece);
     let bytes = 0;
     for (const piece of check) bytes += map.pieceSize(piece);
     const right = await checkPieces(map, check, {
@@ -100,15 +117,26 @@ export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOpt
       onProgress: (fraction) => onProgress(fraction, Math.round(fraction * bytes)),
       signal,
     });
-    return {
-      pieces: layout.pieceCount,
-      valid: right.count,
-      bytes,
-      files: judge(map, { found, checked: check, right }),
-    };
+    const files = judge(map, { found, checked: check, right });
+    const isNothing = right.isEmpty && files.every(({ verdict }) => verdict === "missing");
+    const searched = isNothing ? await listPlace(disk.place, platform.files) : null;
+    return { pieces: pieces.count, valid: right.count, bytes, files, searched };
   } finally {
     await disk.close();
   }
+}
+
+/** Returns the pieces with bytes of wanted files. */
+function wantedPieces(map: FileMap): Bitfield {
+  const { files, pieceCount } = map.layout;
+  const pieces = new Bitfield(pieceCount);
+  if ([...files.keys()].every((index) => map.isWanted(index))) pieces.setAll();
+  for (const [index, { pad }] of files.entries()) {
+    if (pad || !map.isWanted(index)) continue;
+    const { first, end } = map.piecesOfFile(index);
+    for (let piece = first; piece < end; piece++) pieces.set(piece);
+  }
+  return pieces;
 }
 
 /** What the scan and the check have found. */
@@ -121,7 +149,7 @@ interface Findings {
 function judge(map: FileMap, { found, checked, right }: Findings): VerifiedFile[] {
   const files: VerifiedFile[] = [];
   for (const [index, file] of map.layout.files.entries()) {
-    if (file.pad || file.symlink !== null) continue;
+    if (file.pad || file.symlink !== null || !map.isWanted(index)) continue;
     const { first, end } = map.piecesOfFile(index);
     let valid = 0;
     let wrong = 0;
@@ -141,8 +169,9 @@ function verdictOf(
   { length, wrong, unknown }: { readonly length: number; readonly wrong: number; readonly unknown: number },
 ): FileVerdict {
   if (place === "absent") return "missing";
-  if (size < length) return "short";
+  if (place === "part") return "unfinished";
   if (size > length) return "long";
+  if (size < length) return "short";
   if (wrong > 0) return "wrong";
   return unknown > 0 ? "unproven" : "right";
 }

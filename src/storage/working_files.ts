@@ -84,6 +84,7 @@ export class WorkingFiles {
       stateFolder,
       infoHash,
       isAlone: () => this.claim.isHeld,
+      isOwn: () => !(this.#readOnly && this.now.disk.all.some(({ place }) => place === "part")),
       prepare: () => this.now.disk.noteTimes(),
       snapshot: () => this.snapshot(),
       onTick: () => {

@@ -11,7 +11,7 @@ import type { MemoryBudget } from "../base/memory_budget.ts";
 import { type Metainfo, pathsOnDisk, pieceHash, pieceSize } from "../metainfo/mod.ts";
 import type { BandwidthParties, Block, Peer } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import { type MoveProgress, type StartMode, Storage } from "../storage/mod.ts";
+import { type MoveProgress, type SearchedPlace, type StartMode, Storage } from "../storage/mod.ts";
 import { BufferPool } from "./pieces/buffer_pool.ts";
 import { PieceDownload } from "./pieces/piece_download.ts";
 import type { OpeningQueue } from "./opening_queue.ts";
@@ -216,7 +216,8 @@ export class Content {
     signal.throwIfAborted();
     this.#download = this.#newDownload(have);
     this.#arrange();
-    this.#count();
+    if (this.#options.readOnly) this.#want(this.#obtainable);
+    else this.#count();
     if (have.isFull) {
       this.superSeeding = new SuperSeeding(this.meta, {
         have,
@@ -285,7 +286,7 @@ export class Content {
     this.#checked = 0;
     const have = await this.#storage.recheck({ signal, onProgress: (progress) => this.#hasChecked(progress) });
     this.#download.reset(have);
-    this.#want(this.#wanted.pieces);
+    this.#want(this.#obtainable);
   }
 
   /**
@@ -365,6 +366,11 @@ export class Content {
   /** Whether every wanted byte has been verified and is under its final name. */
   get settled(): boolean {
     return this.#settled && this.complete;
+  }
+
+  /** Where the files were looked for and what is there, if none of them was found; else `null`. */
+  searched(): Promise<SearchedPlace | null> {
+    return this.#storage.searched();
   }
 
   /** Whether the disk has failed so that nothing can be written any more. */

@@ -30,7 +30,14 @@ import { snapshotOf, type TorrentSnapshot } from "./snapshot.ts";
 import { Swarm } from "./swarm.ts";
 import type { TickerSeat } from "./ticker.ts";
 import type { TorrentSources } from "./torrent_sources.ts";
-import { failureOf, incompleteData, reasonToRefuse, stoppedError, type TorrentFailure } from "./torrent_failure.ts";
+import {
+  failureOf,
+  nothingToSeed,
+  partlySeeded,
+  reasonToRefuse,
+  stoppedError,
+  type TorrentFailure,
+} from "./torrent_failure.ts";
 import { isActive, isOver, mayFollow, type TorrentState } from "./torrent_state.ts";
 import { WaitingReason } from "./waiting_reason.ts";
 import { FILE_PRIORITIES, type FilePriority } from "./wanted_pieces.ts";
@@ -400,7 +407,7 @@ export class Torrent implements TorrentHandle {
       content.setPaused(true);
       await content.recheck(signal);
       signal.throwIfAborted();
-      this.#refuseIncomplete(content);
+      await this.#judgeSeed(content, signal);
       this.#reading.readers.checked();
       await this.#checked(signal);
     });
@@ -654,17 +661,28 @@ export class Torrent implements TorrentHandle {
     const content = this.#content!;
     await content.open(mode, signal);
     signal.throwIfAborted();
-    this.#refuseIncomplete(content);
+    await this.#judgeSeed(content, signal);
     this.#attached = true;
     this.#swarm.attach(content);
     this.#reading.readers.checked();
     await this.#checked(signal);
   }
 
-  /** @throws {ShoalError} If the torrent may only be seeded and pieces are missing. */
-  #refuseIncomplete({ have, meta }: Content): void {
+  /**
+   * Warns if the torrent may only be seeded and pieces are missing.
+   *
+   * @throws {ShoalError} If there is none.
+   * @throws The signal's reason, when it is aborted.
+   */
+  async #judgeSeed(content: Content, signal: AbortSignal): Promise<void> {
+    const { have, meta } = content;
     const { seedOnly, folder } = this.#add;
-    if (seedOnly && !have.isFull) throw incompleteData(have, `${meta.name} in ${folder}`);
+    if (!seedOnly || content.verified === content.size) return;
+    const where = `${meta.name} in ${folder}`;
+    if (!have.isEmpty) return this.#tell({ event: "warning", message: partlySeeded(have), where });
+    const searched = await content.searched();
+    signal.throwIfAborted();
+    throw nothingToSeed(where, searched);
   }
 
   /** Called when the state on disk is known. */
@@ -691,7 +709,9 @@ export class Torrent implements TorrentHandle {
   #completed(): void {
     if (this.#state === "error" || isOver(this.#state)) return;
     this.#enterWanted();
-    if (this.#isFinished) return;
+    // A torrent that may only be seeded is complete with what is there, which may not be all that is wanted.
+    const { verified, size } = this.#content!;
+    if (this.#isFinished || verified < size) return;
     this.#isFinished = true;
     const seconds = (this.#options.shared.platform.now() - this.#startedAt) / 1000;
     const bytes = this.downloaded;

@@ -6,6 +6,7 @@
 
 import type { Bitfield } from "../base/bitfield.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
+import { nothingIn, type SearchedPlace } from "../storage/mod.ts";
 import type { TorrentState } from "./torrent_state.ts";
 
 /** Why a torrent can't continue. */
@@ -25,19 +26,31 @@ export function failureOf(error: unknown): TorrentFailure {
 }
 
 /**
- * Creates the error of a torrent that may only be seeded and isn't complete.
+ * Creates the error of a torrent that may only be seeded, if none of its pieces is there.
  *
- * @param have Pieces on disk.
  * @param where Name and folder of the torrent.
+ * @param searched Where its files were looked for, if none of them was found; else `null`.
  * @returns An error of kind `torrent`.
  */
-export function incompleteData(have: Bitfield, where: string): ShoalError {
+export function nothingToSeed(where: string, searched: SearchedPlace | null): ShoalError {
   return new ShoalError("torrent", {
-    what: "the data is not complete",
+    what: "there is nothing to seed",
     where,
-    why: `${have.length - have.count} of ${have.length} pieces are missing or wrong`,
-    hint: "download it to get what is missing, or choose the folder that holds it",
+    why: searched === null ? "there are files of these names, but none of their pieces is right" : nothingIn(searched),
+    hint: searched === null
+      ? "they may be another version of the data, or not be downloaded yet"
+      : "choose the folder that holds its data, or that data itself",
   });
+}
+
+/**
+ * Warns that a torrent which may only be seeded is not complete.
+ *
+ * @param have Pieces on disk.
+ */
+export function partlySeeded({ length, count }: Bitfield): string {
+  const missing = length - count;
+  return `${missing} of ${length} pieces ${missing === 1 ? "is" : "are"} missing or wrong; the rest is served`;
 }
 
 /**

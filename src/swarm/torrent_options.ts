@@ -22,7 +22,10 @@ import type { PeerSourcesSnapshot, PortSource } from "./torrent_sources.ts";
 
 /** Options for adding a torrent. */
 export interface AddOptions {
-  /** Folder for the torrent's files, or for its own folder. */
+  /**
+   * Folder for the torrent's files, or for its own folder. With `seedOnly` also the torrent's only file or its own
+   * folder, under any name.
+   */
   readonly folder: string;
   /** Peers to try besides those that are found. */
   readonly peers?: readonly PeerAddress[];
@@ -39,7 +42,7 @@ export interface AddOptions {
   readonly trust?: boolean;
   /** Only find the metadata of a magnet link. */
   readonly metadataOnly?: boolean;
-  /** Never write files: the data must be on disk. */
+  /** Never write files: serve what is on disk, which may be a part. Nothing on disk is an error. */
   readonly seedOnly?: boolean;
 }
 

@@ -121,6 +121,27 @@ export function formatPlural(count: number, noun: string): string {
 }
 
 /**
+ * Formats a count out of a whole, as the subject of a sentence.
+ *
+ * @param count The count.
+ * @param whole The whole, at least as much as the count.
+ * @param noun Singular of a noun with a plural in `s`.
+ * @returns Text such as `3 of 12 pieces`, and `its only piece` if there is one alone.
+ */
+export function formatOutOf(count: number, whole: number, noun: string): string {
+  return whole === 1 && count === 1 ? `its only ${noun}` : `${formatCount(count)} of ${formatPlural(whole, noun)}`;
+}
+
+/**
+ * Returns the form of "to be" for a count.
+ *
+ * @param count Number of things that the sentence is about.
+ */
+export function isOrAre(count: number): "is" | "are" {
+  return count === 1 ? "is" : "are";
+}
+
+/**
  * Returns the share ratio: uploaded bytes divided by verified bytes of wanted files. Verified bytes count whether they
  * were downloaded in this run or earlier; bytes that were downloaded twice count once.
  *

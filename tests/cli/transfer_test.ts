@@ -2,7 +2,7 @@ import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/as
 import { ShoalError } from "../../src/base/errors.ts";
 import type { SessionEvent } from "../../src/session/session_events.ts";
 import { settle } from "../support/virtual_clock.ts";
-import { assertClean, metaOf, World } from "./fake_engine.ts";
+import { assertClean, failure, metaOf, World } from "./fake_engine.ts";
 
 const NO_ROOM = new ShoalError("storage", {
   what: "cannot write",
@@ -319,6 +319,37 @@ Deno.test("seed adds what is there without writing, and serves until interrupted
     world.terminal.leave();
     assertEquals(await code, 130);
     assertClean(world);
+  }
+});
+
+Deno.test("seed takes several torrents and links before the folder, each torrent once", async () => {
+  const world = new World();
+  const link = `magnet:?xt=urn:btih:${metaOf("b").infoHash.hex}`;
+  const { code } = await world.start("seed", "a.torrent", "b.torrent", link, "data", "--trust");
+  assertEquals(world.session.added.map(({ meta }) => meta.name), ["a", "b"]);
+  for (const { options } of world.session.added) {
+    assertEquals(options, { folder: "data", peers: [], seedOnly: true, trust: true });
+  }
+  assertEquals(world.session.merged.length, 1);
+  assertStringIncludes(world.terminal.stderr.text, "2 sources are the same torrent");
+  // One that fails doesn't end the other.
+  world.session.added[0]!.fail(new ShoalError("torrent", { what: "there is nothing to seed", where: "a", why: "w" }));
+  await world.clock.play(1000);
+  assertFalse(world.session.added[1]!.stopped);
+  world.terminal.leave();
+  assertEquals(await code, 130);
+  assertStringIncludes(world.terminal.stderr.text, "there is nothing to seed (a): w");
+  assertClean(world);
+});
+
+Deno.test("seed notices that the folder was forgotten", async () => {
+  const link = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
+  for (const last of ["taken.torrent", link, "https://x.test/b.torrent"]) {
+    const line = await failure(["seed", "a.torrent", last], 2);
+    assertEquals(
+      line,
+      `missing argument (dir): ${last} is a torrent, and the folder with the data is needed behind it`,
+    );
   }
 });
 

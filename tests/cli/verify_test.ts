@@ -2,17 +2,24 @@ import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } f
 import { FileError } from "../../src/platform/file_errors.ts";
 import type { Verification, VerifiedFile } from "../../src/session/verify_torrent.ts";
 import { settle } from "../support/virtual_clock.ts";
-import { assertClean, World } from "./fake_engine.ts";
+import { assertClean, failure, World } from "./fake_engine.ts";
 
 function file(path: string, parts: Partial<VerifiedFile> = {}): VerifiedFile {
   return { path, length: 100, pieces: 2, valid: 2, verdict: "right", ...parts };
 }
 
-const RIGHT: Verification = { pieces: 2, valid: 2, bytes: 20_000, files: [file("a/sub/a\x1b.txt"), file("a/b.txt")] };
+const RIGHT: Verification = {
+  pieces: 2,
+  valid: 2,
+  bytes: 20_000,
+  files: [file("a/sub/a\x1b.txt"), file("a/b.txt")],
+  searched: null,
+};
 const BAD: Verification = {
   pieces: 1200,
   valid: 1100,
   bytes: 20_000,
+  searched: null,
   files: [
     file("a/right"),
     file("a/missing", { verdict: "missing", valid: 0 }),
@@ -20,6 +27,7 @@ const BAD: Verification = {
     file("a/long", { verdict: "long" }),
     file("a/wrong", { verdict: "wrong", pieces: 1, valid: 0 }),
     file("a/unproven", { verdict: "unproven", valid: 1 }),
+    file("a/unfinished", { verdict: "unfinished", pieces: 3, valid: 1 }),
   ],
 };
 
@@ -60,16 +68,17 @@ Deno.test("verify names the files that are not right, and why, with exit code 3"
   const world = worldOf(BAD);
   assertEquals(await world.run("verify", "a.torrent", "dir"), 3);
   assertEquals(world.terminal.stdout.lines, [
-    "a: 1,100 of 1,200 pieces are right, 5 of 6 files are not",
-    "  missing   a/missing",
-    "  short     a/sh ort: it ends too early; 50 of 1,000 pieces bad",
-    "  long      a/long: it goes on after its end; its pieces are right",
-    "  wrong     a/wrong: 1 of 1 piece bad",
-    "  unproven  a/unproven: its ends share pieces with files that are not whole; 1 of 2 pieces bad",
+    "a: 1,100 of 1,200 pieces are right, 6 of 7 files are not",
+    "  missing     a/missing",
+    "  short       a/sh ort: it ends too early; 50 of 1,000 pieces are bad",
+    "  long        a/long: it goes on after its end; its pieces are right",
+    "  wrong       a/wrong: its only piece is bad",
+    "  unproven    a/unproven: its ends share pieces with files that are not whole; 1 of 2 pieces is bad",
+    "  unfinished  a/unfinished: it has its .part name; 2 of 3 pieces are missing",
   ]);
   assertEquals(
     world.terminal.stderr.text,
-    "shoal: error: the data does not match the torrent (a in dir): 100 of 1,200 pieces missing or wrong, in 5 of 6 files; " +
+    "shoal: error: the data does not match the torrent (a in dir): 100 of 1,200 pieces are missing or wrong, in 6 of 7 files; " +
       "`shoal download` gets what is missing\n",
   );
   assertClean(world);
@@ -77,7 +86,7 @@ Deno.test("verify names the files that are not right, and why, with exit code 3"
 
 Deno.test("verify names a limited number of files, and --json all of them", async () => {
   const files = Array.from({ length: 100 }, (_, i) => file(`a/${i}`, { verdict: "wrong", valid: 0 }));
-  const result = { pieces: 200, valid: 0, bytes: 1, files };
+  const result = { pieces: 200, valid: 0, bytes: 1, files, searched: null };
   const world = worldOf(result);
   assertEquals(await world.run("verify", "a.torrent", "dir"), 3);
   assertEquals(world.terminal.stdout.lines.length, 22);
@@ -87,20 +96,72 @@ Deno.test("verify names a limited number of files, and --json all of them", asyn
   assertEquals((json.events.at(-1)!["files"] as unknown[]).length, 100);
 });
 
-Deno.test("verify tells a wrong folder, and a file that is only too long, in words of their own", async () => {
+Deno.test("verify says in whole sentences what is wrong, whatever the numbers", async () => {
   const missing = { verdict: "missing", valid: 0 } as const;
-  const nothing = worldOf({ pieces: 2, valid: 0, bytes: 0, files: [file("a/1", missing), file("a/2", missing)] });
-  assertEquals(await nothing.run("verify", "a.torrent", "dir", "-q"), 3);
-  assertStringIncludes(
-    nothing.terminal.stderr.text,
-    "(a in dir): none of its files is there; choose the folder that holds it",
-  );
-  const long = worldOf({ ...RIGHT, files: [file("a/1", { verdict: "long" }), file("a/2")] });
-  assertEquals(await long.run("verify", "a.torrent", "dir", "-q"), 3);
-  assertStringIncludes(
-    long.terminal.stderr.text,
-    "all pieces are right, but 1 of 2 files is too long or missing",
-  );
+  const wrong = { verdict: "wrong", pieces: 1, valid: 0 } as const;
+  const gone = (holds: readonly string[]) => ({
+    valid: 0,
+    files: [file("a/1", missing)],
+    searched: { path: "/x", holds },
+  });
+  const help = "; choose the folder that holds it, or the data itself";
+  const get = "; `shoal download` gets what is missing";
+  const other = "; it may be another version of the data, or the wrong folder";
+  const cases: [result: Partial<Verification>, error: string, line: string][] = [
+    [gone([]), `none of its files is in /x, which is empty${help}`, "a: none of its 2 pieces is right"],
+    [gone(["b"]), `none of its files is in /x, which holds "b"${help}`, "a: none of its 2 pieces is right"],
+    [gone(["b", "c", "d"]), `none of its files is in /x, which holds "b", "c" and "d"${help}`, "a: none of"],
+    [gone([..."bcdefgh"]), `/x, which holds "b", "c", "d", "e", "f" and 2 more${help}`, "a: none of its 2 pieces"],
+    [
+      { files: [file("a/1", { verdict: "long" }), file("a/2")] },
+      `all pieces are right, but 1 of 2 files is too long${get}`,
+      "a: all 2 pieces are right, 1 of 2 files is not",
+    ],
+    [
+      { files: [file("a/1", { verdict: "unfinished" }), file("a/2", { verdict: "missing" })] },
+      `all pieces are right, but 2 of 2 files are unfinished or missing${get}`,
+      "a: all 2 pieces are right, 2 of 2 files are not",
+    ],
+    [
+      { pieces: 1, valid: 0, files: [file("a", wrong)] },
+      `its only file is there, but its only piece is not right${other}`,
+      "a: its only piece is not right",
+    ],
+    [
+      { pieces: 5, valid: 0, files: [file("a/1", wrong), file("a/2", missing)] },
+      `1 of 2 files is there, but none of its 5 pieces is right${other}`,
+      "a: none of its 5 pieces is right, 2 of 2 files are not",
+    ],
+    [
+      { pieces: 2, valid: 1, files: [file("a", { verdict: "wrong", valid: 1 })] },
+      `1 of 2 pieces is missing or wrong, in its only file${get}`,
+      "a: 1 of 2 pieces is right",
+    ],
+  ];
+  for (const [parts, error, line] of cases) {
+    const world = worldOf({ ...RIGHT, ...parts });
+    assertEquals(await world.run("verify", "a.torrent", "dir"), 3);
+    assertStringIncludes(world.terminal.stderr.text, error);
+    assertStringIncludes(world.terminal.stdout.lines[0]!, line);
+  }
+});
+
+Deno.test("verify --files checks what is chosen, and counts nothing else", async () => {
+  const world = worldOf({ ...RIGHT, files: [file("a/b.txt", { length: 1000 })] });
+  const { verify } = world;
+  let chosen: readonly number[] = [];
+  world.verify = (meta, options) => {
+    chosen = [...options.files!];
+    return verify(meta, options);
+  };
+  assertEquals(await world.run("verify", "a.torrent", "dir", "--files", "b.*"), 0);
+  assertEquals(chosen, [2]);
+  assertMatch(world.terminal.stdout.text, /^a: 1000 B in 1 chosen file, all 2 pieces are right, checked in /);
+  const json = worldOf({ ...RIGHT, files: [file("a/b.txt", { length: 1000 })] });
+  assertEquals(await json.run("verify", "a.torrent", "dir", "--files", "2", "--json"), 0);
+  assertEquals(json.events.at(-1)!["bytes"], 1000);
+  const line = await failure(["verify", "a.torrent", "dir", "--files", "*.avi"], 2);
+  assertEquals(line, 'cannot choose files (--files *.avi): no file of "a" matches');
 });
 
 Deno.test("verify -q says nothing but the error", async () => {

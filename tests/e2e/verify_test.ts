@@ -1,6 +1,7 @@
 /** Tests of `shoal verify`: its verdicts, its exit codes, and that it changes no file. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { freePort } from "../support/aria2.ts";
 import { runShoal, startShoal } from "../support/binary.ts";
 import { eventsOf } from "../support/events.ts";
 import { assertSame, makeFile, makeTree } from "../support/payload.ts";
@@ -135,5 +136,64 @@ testWith(
       job.signal("SIGINT");
       const { code, stdout, stderr } = await job.exit(10);
       assertEquals([code, stderr, eventsOf(stdout, "verified")], [130, [], []]);
+    }),
+);
+
+testWith(
+  "shoal verify --files says 0 after a download of these files, and shoal seed serves what is there, whatever it is called",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const payload = await makeTree(`${folder}/source`, { name: "a tree", seed: 35 });
+      await makeTorrent(payload, { path: `${folder}/tree.torrent`, pieceLength: 1 << 16 });
+      const single = await makeFile(`${folder}/source`, { name: "file.bin", size: MIB + 7, seed: 36 });
+      await makeTorrent(single, { path: `${folder}/file.torrent` });
+      const port = freePort();
+      const alone = ["--no-dht", "--no-lsd", "--no-pex", "--no-port-map"];
+      await using seeder = startShoal(
+        ["seed", "tree.torrent", "file.torrent", "source", "-p", `${port}`, "--json", ...alone],
+        folder,
+      );
+      for (const name of ["a tree", "file.bin"]) {
+        await seeder.line((line) => line.includes('"completed"') && line.includes(name), { seconds: 20, what: name });
+      }
+      const chosen = payload.files.toSorted((a, b) => b.size - a.size)[1]!;
+      const files = ["--files", chosen.path.split("/").slice(1).join("/")];
+      const peer = ["-p", "0", "--peer", `127.0.0.1:${port}`, "--timeout", "20s"];
+      const got = await runShoal(["tree.torrent", "-o", "out", "-q", ...files, ...peer, ...alone], folder);
+      assertEquals([got.code, got.stderr], [0, []]);
+      await Deno.rename(`${folder}/out`, `${folder}/moved`);
+      for (const [from, to] of [["moved/a tree", "moved/renamed"], ["source/file.bin", "source/renamed.bin"]]) {
+        if (from === "moved/a tree") {
+          for (const place of ["moved", "moved/a tree"]) {
+            const part = await runShoal(["verify", "tree.torrent", place, ...files], folder);
+            assertEquals([part.code, part.stderr], [0, []], place);
+          }
+        }
+        await Deno.rename(`${folder}/${from}`, `${folder}/${to}`);
+      }
+      assertEquals((await runShoal(["verify", "tree.torrent", "moved/renamed", ...files], folder)).code, 0);
+      assertEquals((await runShoal(["verify", "file.torrent", "source/renamed.bin"], folder)).code, 0);
+      const all = await runShoal(["verify", "tree.torrent", "moved/renamed"], folder);
+      assertEquals(all.code, 3);
+      assertStringIncludes(all.stderr[0]!, "--files checks some of the files alone");
+      const wrong = await runShoal(["verify", "file.torrent", "moved"], folder);
+      assertStringIncludes(
+        wrong.stderr[0]!,
+        `none of its files is in ${await Deno.realPath(`${folder}/moved`)}, which holds "renamed"`,
+      );
+      const unseeded = await runShoal(["seed", "file.torrent", "moved", "-p", "0", ...alone], folder);
+      assertEquals(unseeded.code, 3);
+      assertStringIncludes(
+        unseeded.stderr.at(-1)!,
+        `there is nothing to seed (file.bin in moved): none of its files is in `,
+      );
+
+      await using partly = startShoal(["seed", "tree.torrent", "moved/renamed", "-p", "0", "--json", ...alone], folder);
+      const warning = await partly.line((line) => line.includes('"warning"'), { seconds: 20, what: "what is missing" });
+      assertMatch(warning, /\d+ of \d+ pieces are missing or wrong; the rest is served/);
+      await partly.line((line) => line.includes('"progress"'), { seconds: 20, what: "the seed to be at work" });
+      partly.signal("SIGINT");
+      assertEquals((await partly.exit(10)).code, 130);
     }),
 );

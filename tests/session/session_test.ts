@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import type { Platform } from "../../src/platform/platform.ts";
@@ -145,8 +145,43 @@ Deno.test("Session.add() reports data that is missing when it may only seed", as
   const torrent = await session.add(meta, { folder: lab.make("empty"), seedOnly: true });
   const error = await assertRejects(() => torrent.finished, ShoalError);
   assertEquals(error.kind, "torrent");
+  assertStringIncludes(error.message, `/empty): none of its files is in `);
+  assertStringIncludes(error.message, `/empty, which is empty`);
   assertEquals(torrent.snapshot().state, "error");
   assert(events.some((event) => event.event === "error" && event.code === "torrent"));
+});
+
+Deno.test("Session serves what is there of a torrent that it may only seed, under any name, and says what is missing", async () => {
+  await using lab = new Lab();
+  const { meta, data } = await lab.payload(1_000_000);
+  const part = data.slice();
+  part.fill(0, 0, 3 * PIECE);
+  const place = `${lab.make("partly")}/renamed.bin.part`;
+  Deno.writeFileSync(place, part);
+  const { session, events } = await lab.session();
+  const isSeeding = (event: SessionEvent) => event.event === "state" && event.state === "seeding";
+  const seeding = eventOf(session, events, isSeeding);
+  const torrent = await session.add(meta, { folder: place, seedOnly: true });
+  await seeding;
+  const where = `${NAME} in ${place}`;
+  assertEquals(events.filter(({ event }) => event === "warning"), [
+    {
+      event: "warning",
+      infohash: meta.infoHash.hex,
+      message: "3 of 16 pieces are missing or wrong; the rest is served",
+      where,
+    },
+  ]);
+  const { state, verified, size } = torrent.snapshot();
+  assertEquals([state, verified, size], ["seeding", data.length - 3 * PIECE, data.length]);
+  const leecher = await lab.session();
+  const folder = lab.make("out");
+  Deno.writeFileSync(`${folder}/${NAME}.part`, data.subarray(0, 3 * PIECE)); // what the seed lacks
+  const download = await leecher.session.add(meta, { folder, check: true, peers: [session.listenAddress] });
+  await download.finished;
+  assertEquals(Deno.readFileSync(`${folder}/${NAME}`), data);
+  assertEquals(events.filter(({ event }) => event === "completed" || event === "error"), []);
+  assertEquals(Deno.readFileSync(place), part);
 });
 
 Deno.test("Session.start() names the port that is in use", async () => {

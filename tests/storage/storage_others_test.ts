@@ -1,10 +1,10 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { denoFiles } from "../../src/platform/deno_files.ts";
 import { StorageError } from "../../src/storage/errors.ts";
 import type { StorageOptions } from "../../src/storage/storage.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
+import { QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
 /** A torrent of four pieces in one file. */
 const torrent = new Torrent(64, [{ path: "t/a", length: 250 }]);
@@ -312,3 +312,41 @@ Deno.test("Storage on a real disk: several of one torrent share a state folder",
     assertEquals(warnings, []);
     assertEquals((await denoFiles.list(options.stateFolder!)).length, 5);
   }));
+
+Deno.test("Storage that only reads takes what a download has left so far, and leaves its resume state alone", async () => {
+  const files = new MemoryFiles();
+  const download = storageOf(torrent, files);
+  await download.open("resume", QUIET);
+  await download.writePiece(0, torrent.piece(0));
+  await download.writePiece(1, torrent.piece(1));
+  await download.close();
+  const state = files.get(statePath(torrent));
+  const unfinished = torrent.layout.files.map(({ path }) => `/dl/${path.join("/")}.part`);
+  assert(unfinished.some((path) => files.paths().includes(path)));
+  for (const mode of ["resume", "check"] as const) {
+    const reader = storageOf(torrent, files, { readOnly: true });
+    assertEquals([...await reader.open(mode, QUIET)], [0, 1], mode);
+    assertEquals(await readPiece(torrent, reader, 1), torrent.piece(1));
+    assertEquals(await reader.searched(), null);
+    await reader.flush();
+    await reader.close();
+    assertEquals(files.get(statePath(torrent)), state, mode);
+  }
+  const trusting = storageOf(torrent, files, { readOnly: true });
+  assertEquals([...await trusting.open("trust", QUIET)], [], "only files with their final names are trusted");
+  await trusting.close();
+});
+
+Deno.test("Storage that only reads goes on with a file that a download has finished meanwhile", async () => {
+  const files = new MemoryFiles();
+  const download = storageOf(torrent, files);
+  const have = await download.open("resume", QUIET);
+  await download.writePiece(0, torrent.piece(0));
+  const reader = storageOf(torrent, files, { readOnly: true, maxOpenFiles: 1 });
+  assertEquals([...await reader.open("check", QUIET)], [0]);
+  await writeMissing(torrent, download, have);
+  await download.close();
+  assert(!files.paths().some((path) => path.endsWith(".part")));
+  assertEquals(await readPiece(torrent, reader, 0), torrent.piece(0));
+  await reader.close();
+});

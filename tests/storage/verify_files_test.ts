@@ -2,7 +2,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { type Verification, verifyFiles, type VerifyFilesOptions } from "../../src/storage/verify_files.ts";
-import { Torrent } from "./fixture.ts";
+import { partFileName } from "../../src/storage/file_names.ts";
+import { FileMap } from "../../src/storage/layout.ts";
+import { FILES_IN_SHARED_PIECES, Torrent } from "./fixture.ts";
 
 const { now, digest, files } = denoPlatform;
 
@@ -105,7 +107,9 @@ Deno.test("verifyFiles() tells files that are too short, too long, or no files",
 Deno.test("verifyFiles() does not take an unfinished file for a file", () =>
   withFiles(async (folder) => {
     await Deno.rename(`${folder}/t/two`, `${folder}/t/two.part`);
-    assertEquals((await found(folder))[2], "t/two missing 0/3");
+    assertEquals((await found(folder)).slice(1, 3), ["t/one right 4/4", "t/two unfinished 3/3"]);
+    await Deno.truncate(`${folder}/t/two.part`, 1000);
+    assertEquals((await found(folder)).slice(1, 3), ["t/one right 4/4", "t/two unfinished 1/3"]);
   }));
 
 Deno.test("verifyFiles() tells how far it has come in parts and in bytes of what is there", () =>
@@ -159,3 +163,132 @@ Deno.test("verifyFiles() uses threads for much data", () =>
     assertEquals([result.valid, closed], [64, 1]);
     assert(result.files[0]!.verdict === "right");
   }));
+
+const ONE_FILE = new Torrent(1000, [{ path: "movie", length: 2500 }]);
+const TWICE = new Torrent(1000, [{ path: "t/t/t", length: 2500 }, { path: "t/t/u", length: 10 }]);
+
+/** Each case has the files on disk, by path: the path of a file in the torrent, or other text. */
+const PLACES: {
+  readonly what: string;
+  readonly torrent: Torrent;
+  readonly disk: Readonly<Record<string, string>>;
+  readonly at: string;
+  readonly verdicts: readonly string[];
+}[] = [
+  ...["", "/movie"].map((at) => (
+    { what: `at "${at}"`, torrent: ONE_FILE, disk: { movie: "movie" }, at, verdicts: ["right"] }
+  )),
+  { what: "renamed", torrent: ONE_FILE, disk: { "a movie.mkv": "movie" }, at: "/a movie.mkv", verdicts: ["right"] },
+  { what: "unfinished", torrent: ONE_FILE, disk: { "movie.part": "movie" }, at: "", verdicts: ["unfinished"] },
+  {
+    what: "by its final name",
+    torrent: ONE_FILE,
+    disk: { "movie.part": "movie" },
+    at: "/movie",
+    verdicts: ["unfinished"],
+  },
+  { what: "renamed, unfinished", torrent: ONE_FILE, disk: { "x.part": "movie" }, at: "/x", verdicts: ["unfinished"] },
+  { what: "another name below a folder", torrent: ONE_FILE, disk: { x: "movie" }, at: "", verdicts: ["missing"] },
+  ...["", "/t", "/t/"].map((at) => (
+    {
+      what: `a folder at "${at}"`,
+      torrent: TWICE,
+      disk: { "t/t/t": "t/t/t", "t/t/u": "t/t/u" },
+      at,
+      verdicts: ["right", "right"],
+    }
+  )),
+  { what: "a renamed folder", torrent: TWICE, disk: { "r/t/t": "t/t/t" }, at: "/r", verdicts: ["unproven", "missing"] },
+  {
+    what: "a renamed folder, unfinished",
+    torrent: TWICE,
+    disk: { "r/t/u.part": "t/t/u", "r/t/t": "t/t/t" },
+    at: "/r",
+    verdicts: ["right", "unfinished"],
+  },
+  {
+    what: "a folder inside",
+    torrent: TWICE,
+    disk: { "t/t/t": "t/t/t", "t/t/u": "t/t/u" },
+    at: "/t/t",
+    verdicts: ["missing", "missing"],
+  },
+  { what: "other files", torrent: TWICE, disk: { "x/t": "t/t/t" }, at: "/x", verdicts: ["missing", "missing"] },
+];
+
+for (const { what, torrent, disk, at, verdicts } of PLACES) {
+  Deno.test(`verifyFiles() finds data: ${what}`, async () => {
+    const folder = await Deno.makeTempDir({ prefix: "shoal-place-" });
+    try {
+      for (const [path, from] of Object.entries(disk)) {
+        await Deno.mkdir(`${folder}/${path.split("/").slice(0, -1).join("/")}`, { recursive: true });
+        await Deno.writeFile(`${folder}/${path}`, torrent.file(from));
+      }
+      const result = await verifyFiles(torrent.layout, {
+        platform: { now, digest, files },
+        folder: `${folder}${at}`,
+        pieceHash: (index) => torrent.hashes[index]!,
+        onProgress() {},
+      });
+      assertEquals(result.files.map(({ verdict }) => verdict), verdicts);
+      const place = await Deno.realPath(`${folder}${at}`).catch(() => "");
+      const isNothing = verdicts.every((verdict) => verdict === "missing");
+      const holds = isNothing ? Array.from(Deno.readDirSync(place), ({ name }) => name) : [];
+      assertEquals(result.searched, isNothing ? { path: place, holds } : null);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
+
+Deno.test("verifyFiles() refuses a file where the torrent has several", () =>
+  withFiles(async (folder) => {
+    const error = await assertRejects(
+      () => verify(`${folder}/t/one`),
+      ShoalError,
+      "the torrent is a folder with 5 files",
+    );
+    assertEquals(error.kind, "torrent");
+  }));
+
+Deno.test("verifyFiles() of chosen files counts their pieces alone, whose other bytes may be in the partfile", async () => {
+  const torrent = new Torrent(64, FILES_IN_SHARED_PIECES);
+  const { layout, infoHash } = torrent;
+  const folder = await Deno.makeTempDir({ prefix: "shoal-chosen-" });
+  try {
+    await Deno.mkdir(`${folder}/t/sub`, { recursive: true });
+    await Deno.writeFile(`${folder}/t/c`, torrent.file("t/c"));
+    const found = async (place: string, wanted?: ReadonlySet<number>) => {
+      const { pieces, valid, files: judged } = await verifyFiles(layout, {
+        platform: { now, digest, files },
+        folder: `${folder}${place}`,
+        wanted,
+        infoHash,
+        pieceHash: (index) => torrent.hashes[index]!,
+        onProgress() {},
+      });
+      return [pieces, valid, ...judged.map(({ path, verdict }) => `${path} ${verdict}`)];
+    };
+    const chosen = new Set([2]);
+    assertEquals(await found("", chosen), [3, 1, "t/c unproven"]);
+    // What a download of the file alone leaves: the bytes of the other files in its first and last piece.
+    const map = new FileMap(layout, chosen);
+    const bytes = new Uint8Array(map.file(map.partFile).length);
+    for (const [index, file] of layout.files.entries()) {
+      if (index === 2 || file.length === 0) continue;
+      for (const { piece, from, to, length } of map.slotsOfFile(index)) {
+        const { first, end } = map.piecesOfFile(2);
+        if (piece >= first && piece < end) bytes.set(torrent.file(file.path.join("/")).subarray(to, to + length), from);
+      }
+    }
+    await Deno.writeFile(`${folder}/${partFileName(infoHash)}`, bytes);
+    for (const place of ["", "/t"]) assertEquals(await found(place, chosen), [3, 3, "t/c right"]);
+    await Deno.rename(`${folder}/t`, `${folder}/renamed`);
+    assertEquals(await found("/renamed", chosen), [3, 3, "t/c right"]);
+    const all = await found("/renamed");
+    assertEquals(all.slice(0, 2), [8, 3]);
+    assertEquals(all[4], "t/c right");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -6,8 +6,8 @@
 
 import { type HostPort, parseHostPort, parseIp } from "../base/address.ts";
 import { ShoalError } from "../base/errors.ts";
+import { parseSizeText } from "../base/size_text.ts";
 
-const POWERS: Readonly<Record<string, number>> = { "": 0, K: 1, M: 2, G: 3, T: 4 };
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86400 };
 
 /** Parts of a {@linkcode badValue} error. */
@@ -30,33 +30,30 @@ export function badValue(flag: string, parts: BadValueParts): ShoalError {
 }
 
 /**
- * Parses a size: a number with an optional 1024-based unit K, M, G or T.
+ * Parses a size: a number with an optional unit. K and KiB are 1024 bytes, KB is 1000 bytes; likewise M, G and T.
  *
- * @param value A size such as `64M`, `1.5G`, `512KiB` or `4096`.
+ * @param value A size such as `64M`, `1.5G`, `512KiB`, `10MB` or `4096`.
  * @param flag The option.
  * @returns Bytes, a whole number.
  * @throws {ShoalError} Of kind `usage` if the value is not a size.
  */
 export function parseSize(value: string, flag: string): number {
-  const match = /^(\d+(?:\.\d+)?)(?:([KMGT])(?:iB)?)?$/i.exec(value);
-  const bytes = match === null ? NaN : Number(match[1]) * 1024 ** POWERS[(match[2] ?? "").toUpperCase()]!;
-  if (!Number.isSafeInteger(Math.floor(bytes))) {
-    throw badValue(flag, { value, why: "a size is a number with K, M, G or T behind it, like 64M" });
-  }
-  return Math.floor(bytes);
+  const bytes = Math.floor(parseSizeText(value));
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw badValue(flag, { value, why: "a size is a number with K, M, G or T behind it, like 64M" });
 }
 
 /**
  * Parses a rate: a size per second.
  *
- * @param value A rate such as `500K`, `5M` or `5M/s`; `0` for no limit, as in other clients.
+ * @param value A rate such as `500K`, `5MB` or `5M/s`; `0` for no limit, as in other clients.
  * @param flag The option.
  * @returns Bytes per second; 0 for no limit.
  * @throws {ShoalError} Of kind `usage` if the value is not a rate.
  */
 export function parseRate(value: string, flag: string): number {
   const why = "a rate is a number of bytes a second with K, M or G behind it, like 500K or 5M; 0 is for no limit";
-  const match = /^([\d.]+(?:[KMGT](?:iB)?)?)(?:\/s)?$/i.exec(value);
+  const match = /^([\d.]+(?:[KMGT](?:i?B)?)?)(?:\/s)?$/i.exec(value);
   if (match === null || Number.isNaN(parseFloat(value))) throw badValue(flag, { value, why });
   const rate = parseSize(match[1]!, flag);
   if (rate === 0 && parseFloat(value) !== 0) throw badValue(flag, { value, why });

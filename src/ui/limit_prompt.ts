@@ -4,8 +4,7 @@
  * @module
  */
 
-/** Bytes per unit. */
-const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
+import { parseSizeText } from "../base/size_text.ts";
 
 /** Rate limits in bytes per second; `null` for no limit, absent for no change. */
 export interface TypedLimits {
@@ -16,7 +15,7 @@ export interface TypedLimits {
 /**
  * Parses a download limit, optionally followed by an upload limit. `0` and `none` mean no limit, `-` means no change.
  *
- * @param text Text such as `5M`, `5M 500K`, `- 500K` or `none none`.
+ * @param text Text such as `5M`, `5MB 500K`, `- 500K` or `none none`.
  * @returns The limits, or `null` if the text is invalid.
  */
 export function parseLimits(text: string): TypedLimits | null {
@@ -30,7 +29,6 @@ export function parseLimits(text: string): TypedLimits | null {
 function parseLimit(word: string): number | null | "same" | undefined {
   if (word === "-") return "same";
   if (/^none$/i.test(word)) return null;
-  const match = /^(\d{1,9}(?:\.\d{1,3})?)([KMG]?)$/i.exec(word);
-  if (!match) return undefined;
-  return Math.round(Number(match[1]) * UNITS[match[2]!.toUpperCase()]!) || null;
+  const rate = Math.round(parseSizeText(word));
+  return Number.isSafeInteger(rate) ? rate || null : undefined;
 }

@@ -31,17 +31,37 @@ function table<Value>(
 
 Deno.test("parseRate() takes sizes, and 0 for no limit", () => {
   table(parseRate, {
-    good: [["500K", 512_000], ["5M", 5 * 1024 ** 2], ["5M/s", 5 * 1024 ** 2], ["1", 1], ["10G", 10 * 1024 ** 3]]
+    good: [["500K", 512_000], ["5M", 5 * 1024 ** 2], ["5M/s", 5 * 1024 ** 2], ["5MB/s", 5e6], ["500kB", 500_000], [
+      "1",
+      1,
+    ], ["10G", 10 * 1024 ** 3]]
       .concat([["0", 0], ["0K", 0]]) as [string, number][],
     bad: ["", "fast", "-1", "0.5", "0.0001K", "5M/m", "5 M", "/s", ".", "Infinity", "none"],
   });
 });
 
-Deno.test("parseSize() takes 1024-based units", () => {
+Deno.test("parseSize() takes 1024-based units, and 1000-based ones with a B", () => {
   table(parseSize, {
     good: [["0", 0], ["4096", 4096], ["64M", 64 * 1024 ** 2], ["64m", 64 * 1024 ** 2], ["512KiB", 512 * 1024]]
-      .concat([["1.5G", 1.5 * 1024 ** 3], ["2T", 2 * 1024 ** 4]]) as [string, number][],
-    bad: ["", "M", "-1", "1X", "1.M", "1 M", "1e3", "0x10", "64MB", "9999999999T", "NaN", "Infinity"],
+      .concat([["1.5G", 1.5 * 1024 ** 3], ["2T", 2 * 1024 ** 4], ["64MB", 64e6], ["1kb", 1000], ["1mib", 1024 ** 2]])
+      .concat([["1.5GB", 1.5e9], ["2TiB", 2 * 1024 ** 4], ["1TB", 1e12]]) as [string, number][],
+    bad: [
+      "",
+      "M",
+      "-1",
+      "1X",
+      "1.M",
+      "1 M",
+      "1e3",
+      "0x10",
+      "64B",
+      "64iB",
+      "64Mi",
+      "MB",
+      "9999999999T",
+      "NaN",
+      "Infinity",
+    ],
   });
 });
 

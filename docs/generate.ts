@@ -58,6 +58,10 @@ function optionsPage(): string {
     NOTE,
     "`shoal --help` and `shoal COMMAND --help` print the same. Any long option can be set in the [config file](config.md), " +
     "and every switch has an opposite, so the command line can undo what is set there: `--no-json`, `--dht`.",
+    "Sizes and rates are numbers of bytes with an optional unit, in any case. `K` and `KiB` stand for 1,024 bytes, `M` and " +
+    "`MiB` for 1,024 of those, and likewise `G` and `T`. `KB` stands for 1,000 bytes, `MB` for a million, `GB` and `TB` likewise. " +
+    "So `--max-down 5M` is 5,242,880 bytes per second, and `--max-down 5MB` is 5,000,000. Times are numbers with `s`, `m`, `h` or " +
+    "`d`, like `90s` or `1h30m`.",
     table(
       ["command", "what it does"],
       commands.map((command) => [`[${command.name()}](#${anchor(heading(command))})`, command.summary()]),

@@ -7,6 +7,7 @@
 import { type Command, Option } from "commander";
 import { ShoalError } from "../base/errors.ts";
 import { type ConfigFile, type ConfigSurroundings, readConfig } from "./config_file.ts";
+import { nearest } from "./nearest.ts";
 
 /**
  * Commands that keys above all tables apply to. Their options have the same meanings; other commands' options don't:
@@ -245,12 +246,12 @@ class Reader {
     const table = this.#named([name])[0];
     if (table !== undefined) return this.#bad(key, `options of \`${name}\` belong into a table [${name}]`);
     const known = commands.flatMap(({ options }) => options.filter(isSettable)).map((option) => option.long!.slice(2));
-    return this.#bad(key, "there is no such option", await nearest(name, known), "unknown key");
+    return this.#bad(key, "there is no such option", await suggestion(name, known), "unknown key");
   }
 
   async #unknownTable(name: string): Promise<ShoalError> {
     const known = this.#commands.map((command) => command.name());
-    const hint = await nearest(name, known) || `there may be tables for ${known.join(", ")}`;
+    const hint = await suggestion(name, known) || `there may be tables for ${known.join(", ")}`;
     return this.#bad(name, "no command of that name has options", hint, "unknown table");
   }
 
@@ -288,9 +289,7 @@ function kindOf(value: unknown): string {
 }
 
 /** Returns a hint with the closest known name, or an empty string if none is close. */
-async function nearest(name: string, known: readonly string[]): Promise<string> {
-  const { closestString, levenshteinDistance } = await import("@std/text");
-  const closest = closestString(name, known);
-  const isNear = levenshteinDistance(name, closest) <= Math.max(2, closest.length / 3);
-  return isNear ? `did you mean ${closest}?` : "";
+async function suggestion(name: string, known: readonly string[]): Promise<string> {
+  const closest = await nearest(name, known);
+  return closest === null ? "" : `did you mean ${closest}?`;
 }

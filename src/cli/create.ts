@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { jsonText } from "../ui/json_text.ts";
@@ -19,6 +19,7 @@ import {
   makeTorrent,
   STDOUT,
 } from "./creation.ts";
+import { type RefusedOption, refuseOptions } from "./refused_options.ts";
 
 interface CreateCommandOptions extends CreationOptions {
   readonly webSeed?: readonly string[];
@@ -56,7 +57,7 @@ export function register(program: Command, context: Context): void {
     .option("--json", "one JSON object on standard output: the fields of `info`, and the path of the .torrent")
     .option("-q, --quiet", "no output; errors on standard error")
     .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0);
-  refuseOptions(command, UNAVAILABLE_CREATE_OPTIONS);
+  refuseOptions(command, UNAVAILABLE_OPTIONS);
   command.action(async (path: string, options: CreateCommandOptions) => {
     context.verbosity = options.verbose;
     await create(path, { options, context });
@@ -123,44 +124,9 @@ function collectWebSeed(value: string, urls: readonly string[] = []): readonly s
   return [...urls, value];
 }
 
-/** An option of the command-line contract that this version doesn't implement. */
-export interface Unavailable {
-  /** Flags as in the contract, such as `--max-down <rate>`. */
-  readonly flags: string;
-  /** What this version does instead. */
-  readonly why: string;
-}
-
 /** Options of `create` for v2 and hybrid torrents (BEP 52). */
-const UNAVAILABLE_CREATE_OPTIONS: readonly Unavailable[] = [
-  { flags: "--v2", why: "this version makes v1 torrents" },
-  { flags: "--hybrid", why: "this version makes v1 torrents" },
-];
-
-/**
- * Returns the error for a feature that is not implemented.
- *
- * @param name The option, command or kind of source that the user gave.
- * @param why What this version does instead.
- * @returns An error of kind `usage`.
- */
-function notAvailable(name: string, why: string): ShoalError {
-  return new ShoalError("usage", { what: "not available yet", where: name, why });
-}
-
-/**
- * Makes a command reject options with an error that names the option.
- *
- * @param command The command.
- * @param options Options to reject.
- */
-function refuseOptions(command: Command, options: readonly Unavailable[]): void {
-  for (const { flags, why } of options) {
-    // The value is optional so that a missing value isn't reported instead of the option.
-    const option = new Option(flags.replace(/<(.*)>/, "[$1]")).hideHelp();
-    command.addOption(option);
-    command.on(`option:${option.name()}`, () => {
-      throw notAvailable(option.long ?? flags, why);
-    });
-  }
-}
+const UNAVAILABLE_OPTIONS: readonly RefusedOption[] = ["--v2", "--hybrid"].map((flags) => ({
+  flags,
+  error: (flag) =>
+    new ShoalError("usage", { what: "not available yet", where: flag, why: "this version makes v1 torrents" }),
+}));

@@ -5,6 +5,7 @@
  */
 
 import type { Command } from "commander";
+import { ShoalError } from "../base/errors.ts";
 import type { FileChoice, Magnet, mergeSources, Metainfo } from "../metainfo/mod.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
@@ -13,9 +14,29 @@ import { EXIT_DONE } from "./exit_codes.ts";
 import type { SeedGoal } from "./seed_goals.ts";
 import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
 import { badValue, parseDuration, parseRatio } from "./option_values.ts";
+import { type RefusedOption, refuseOptions } from "./refused_options.ts";
 import { parseStreamPort, streamWish } from "./streaming.ts";
 import type { LoadedTorrent } from "./transfer.ts";
 import { writeLines } from "./write_lines.ts";
+
+/** Why no hook of the user's can be run. */
+const NO_PROGRAMS = "Shoal has no permission to run programs";
+/** Options of other clients that run a program when a download is complete. */
+const PROGRAM_OPTIONS: readonly RefusedOption[] = [
+  "--exec <command>",
+  "--on-done <command>",
+  "--on-download-complete <command>",
+  "--torrent-done-script <file>",
+].map((flags) => ({
+  flags,
+  error: (flag) =>
+    new ShoalError("usage", {
+      what: "cannot run a program",
+      where: flag,
+      why: NO_PROGRAMS,
+      hint: "`--on-complete URL` posts the completed event to a server, which can run one",
+    }),
+}));
 
 interface DownloadOptions extends NetworkOptions {
   readonly output: string;
@@ -64,6 +85,7 @@ export function register(program: Command, context: Context): void {
       const run = options.list ? list : download;
       context.exitCode = await run(sources, { options, context, choices: await choicesOf(options) });
     });
+  refuseOptions(command, PROGRAM_OPTIONS);
 }
 
 /** Input of one run of the command. */
@@ -198,7 +220,7 @@ function collectFiles(value: string, files: readonly string[] = []): readonly st
 
 function parseHttpUrl(value: string): string {
   if (/^https?:$/.test(URL.parse(value)?.protocol ?? "")) return value;
-  throw badValue("--on-complete", { value, why: "an http or https URL was expected" });
+  throw badValue("--on-complete", { value, why: `an http or https URL was expected; ${NO_PROGRAMS}` });
 }
 
 function seedGoal({ seed, seedRatio, seedTime }: DownloadOptions): SeedGoal | null {

@@ -16,6 +16,7 @@ import { register as registerCreate } from "./create.ts";
 import { register as registerDemo } from "./demo.ts";
 import { register as registerDownload } from "./download.ts";
 import { EXIT_DONE, EXIT_USAGE } from "./exit_codes.ts";
+import { checkCommand, register as registerHelp } from "./help.ts";
 import { register as registerInfo } from "./info.ts";
 import { register as registerSeed } from "./seed.ts";
 import { register as registerShare } from "./share.ts";
@@ -36,6 +37,8 @@ Examples:
   shoal tracker                       run a tracker
   shoal share photos                  give a folder to others, in one step
   shoal demo                          a whole swarm on this machine
+
+Sizes and rates: K, M, G and T are 1024-based, like KiB; KB, MB, GB and TB are 1000-based.
 
 Exit codes: 0 done, 1 unexpected failure, 2 usage, 3 not a valid torrent or wrong data, 4 storage,
 5 gave up waiting, 6 network set-up, 130 interrupted.`;
@@ -66,6 +69,7 @@ export async function runProgram(args: readonly string[], context: Context): Pro
     }
   });
   try {
+    await checkCommand(args, program, context);
     await program.parseAsync(args, { from: "user" });
     return context.exitCode;
   } catch (error) {
@@ -115,6 +119,7 @@ export function createProgram(context: Context): Command {
   registerShare(program, context);
   registerDemo(program, context);
   registerCompletions(program, context);
+  registerHelp(program);
   addOpposites(program);
   return program;
 }

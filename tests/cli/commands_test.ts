@@ -31,6 +31,21 @@ Deno.test("run() prints version and help, and help on standard error when there 
   assertStringIncludes(world.terminal.stderr.text, "--help");
 });
 
+Deno.test("help shows the same as --help", async () => {
+  for (const [args, same] of [[["help"], ["--help"]], [["help", "dl"], ["download", "--help"]]] as const) {
+    const [world, other] = [new World(), new World()];
+    assertEquals([await world.run(...args), await other.run(...same)], [0, 0]);
+    assertEquals(world.terminal.stdout.text, other.terminal.stdout.text);
+    assertMatch(world.terminal.stdout.text, /^Usage: shoal /);
+  }
+});
+
+Deno.test("a file whose name resembles a command is taken for a file", async () => {
+  const world = new World();
+  world.written.set("sead", new Uint8Array(0));
+  assertStringIncludes(await failure(["sead"], 2, world), "cannot read the torrent (sead)");
+});
+
 Deno.test("verify needs a torrent file: what a link stands for is known only to peers", async () => {
   const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
   for (const source of [magnet, "A".repeat(40), "b".repeat(32)]) {
@@ -58,9 +73,31 @@ Deno.test("a wrong command line is told in one line with exit code 2", async () 
     [["a.torrent", "--cache", "9K"], "bad value (--cache 9K): at least 1M is needed"],
     [["a.torrent", "--encryption", "on"], "bad value (--encryption on): off, prefer or require was expected"],
     [["a.torrent", "--max-peers", "0"], "bad value (--max-peers 0): a whole number from 1 to 10000 was expected"],
+    [["downlaod", "a.torrent"], "unknown command (downlaod): there is no such command; did you mean download?"],
     [
-      ["downlaod", "a.torrent"],
-      "cannot read the torrent (downlaod): there is no such file or command; `shoal --help` lists the commands",
+      ["seeed", "a.torrent", "data", "--trust"],
+      "unknown command (seeed): there is no such command; did you mean seed?",
+    ],
+    [["Verfy"], "unknown command (Verfy): there is no such command; did you mean verify?"],
+    [["help", "creat"], "unknown command (creat): there is no such command; did you mean create?"],
+    [
+      ["help", "frobnicate"],
+      "unknown command (frobnicate): there is no such command; `shoal --help` lists the commands",
+    ],
+    [["help", "seed", "x"], "too many arguments (help): 1 expected, 2 found; `shoal --help` shows what there is"],
+    [
+      ["frobnicate"],
+      "cannot read the torrent (frobnicate): there is no such file or command; `shoal --help` lists the commands",
+    ],
+    [
+      ["a.torrent", "--exec", "mv"],
+      "cannot run a program (--exec): Shoal has no permission to run programs; `--on-complete URL` posts the completed " +
+      "event to a server, which can run one",
+    ],
+    [
+      ["a.torrent", "--on-complete", "notify-send done"],
+      "bad value (--on-complete notify-send done): an http or https URL was expected; Shoal has no permission to run " +
+      "programs",
     ],
     [["a.torrent", "--files", "0"], "cannot choose files (--files 0): files are numbered from 1 on, got 0"],
     [["a.torrent", "--files", "1-3"], 'cannot choose files (--files 1-3): there is no file 3: those of "a" are 1 to 2'],

@@ -174,7 +174,12 @@ Deno.test("the config file is read by commands that have options, and by nothing
     await world.run(...args);
     return world.configReads;
   };
-  for (const args of [["--version"], ["-h"], ["download", "--help"], ["completions", "bash"], ["x", "--frob"], []]) {
+  for (
+    const args of [["--version"], ["-h"], ["download", "--help"], ["help"], ["help", "seed"], ["completions", "bash"], [
+      "x",
+      "--frob",
+    ], []]
+  ) {
     assertEquals(await reads(...args), 0, args.join(" "));
   }
   for (

@@ -65,6 +65,47 @@ Deno.test("selectFiles() takes the very name of a file, as info shows it or as t
   assertEquals([...selectFiles(torrent("T/[9-0].mkv"), [parseFileChoice("[9-0].mkv", "--files")])], [0]);
 });
 
+Deno.test("selectFiles() takes lists of numbers, globs and folders, in any case", () => {
+  const cases: [string, number[]][] = [
+    ["2-", [2, 3, 4, 5]],
+    ["5-", [5]],
+    ["1,3-", [0, 3, 4, 5]],
+    ["1,*.txt", [0, 4]],
+    ["*.txt, b.mkv ,", [4, 2]],
+    ["{a,b}.mkv,5", [0, 2, 5]],
+    ["[a,b].mkv,*.txt", [0, 2, 4]],
+    ["*.MKV", [0, 2, 3]],
+    ["A.mkv,SUB/D.*", [0, 4]],
+    ["sub/", [3, 4]],
+    ["SUB//", [3, 4]],
+    ["T/sub/", [3, 4]],
+    ["t/", [0, 2, 3, 4, 5]],
+    ["s*/,1", [3, 4, 0]],
+    ["!*.mkv", [4, 5]],
+    ["!sub/,!.hidden", [0, 2]],
+    ["!1-3", [4, 5]],
+    ["*.mkv,!sub/", [0, 2]],
+    ["!sub/,*.mkv", [0, 2]],
+    ["2-,!3-4", [2, 5]],
+    ["!*.nfo", [0, 2, 3, 4, 5]],
+    ["!(*.mkv)", [4, 5]],
+  ];
+  for (const [text, expected] of cases) assertEquals(choose(text), expected, text);
+  assertEquals(choose("*.mkv", "!b*"), [0, 3]);
+  assertEquals(choose("!b*", "*.mkv"), [0, 3]);
+});
+
+Deno.test("selectFiles() takes no list for a list that is the name of a file, or a glob that matches", () => {
+  const meta = torrent("T/1, 2.mkv", "T/!x", "T/x", "T/a(1.mkv", "T/b.mkv", "T/A.MKV", "T/a.mkv");
+  const choose = (text: string) => [...selectFiles(meta, [parseFileChoice(text, "--files")])];
+  assertEquals(choose("1, 2.mkv"), [0]);
+  assertEquals(choose("1, *.mkv"), [0]);
+  assertEquals(choose("!x"), [1]);
+  assertEquals(choose("a(1.mkv,b.mkv"), [3, 4]);
+  assertEquals(choose("a.mkv"), [6]);
+  assertEquals(choose("?.mkv"), [4, 5, 6]);
+});
+
 Deno.test("selectFiles() takes a magnet's so: from 0, padding counted but never chosen (BEP 53)", () => {
   const select = (text: string) => [...selectFiles(FILES, [parseSelectOnly(text)])];
   assertEquals(select("0,2,4-5"), [0, 2, 4, 5]);
@@ -79,7 +120,17 @@ Deno.test("parseFileChoice() and selectFiles() say what is wrong, and with which
     ["2-999999999", 'there is no file 999999999: those of "T" are 1 to 5'],
     ["5-3", "the range 5-3 runs backwards"],
     ["1,,2", '"" is neither a file number nor a range like 3-5'],
-    ["1-", '"1-" is neither a file number nor a range like 3-5'],
+    ["7-", 'there is no file 7: those of "T" are 1 to 5'],
+    ["-2", '"-2" is neither a file number nor a range like 3-5'],
+    ["1,*.avi", 'no file of "T" matches *.avi'],
+    ["*.avi,!1", 'no file of "T" matches *.avi'],
+    ["*.mkv,9", 'there is no file 9: those of "T" are 1 to 5'],
+    ["*.mkv,0", "files are numbered from 1 on, got 0"],
+    ["!7", 'there is no file 7: those of "T" are 1 to 5'],
+    ["!*", 'no file of "T" is left'],
+    ["4,!*.txt", 'no file of "T" is left'],
+    ["!", 'no file of "T" matches'],
+    ["other/", 'no file of "T" matches'],
     ["1234567890", '"1234567890" is neither'],
     ["*.avi", 'no file of "T" matches'],
     ["", "file numbers like 1,3-5 or a glob like *.mkv were expected"],
@@ -90,7 +141,7 @@ Deno.test("parseFileChoice() and selectFiles() say what is wrong, and with which
     assertEquals(error.kind, "usage");
     assert(error.where.startsWith("--files ") && error.where.length < 80, error.where);
   }
-  for (const text of ["", "a", "1,b", "-1", "1.5", "0x1"]) {
+  for (const text of ["", "a", "1,b", "-1", "1-", "1.5", "0x1"]) {
     assertThrows(() => parseSelectOnly(text), SelectionError, "is neither a file number");
   }
 });

@@ -37,6 +37,9 @@ export const selectionTarget: Target = {
     "{a,b}",
     "[0-9]",
     "?",
+    "!",
+    "sub/",
+    "(",
   ],
   generate(dice, draft) {
     draft.byte(dice.below(2));
@@ -45,7 +48,11 @@ export const selectionTarget: Target = {
       const first = 1 + dice.below(34);
       return dice.oneIn(2) ? `${first}` : `${first}-${first + dice.below(34 - first + 1)}`;
     });
-    draft.text(dice.oneIn(5) ? dice.pick(["*.mkv", "sub/*", "**/*.txt", "[0-9].*", "{1,3}.txt"]) : ranges.join(","));
+    draft.text(
+      dice.oneIn(5)
+        ? dice.pick(["*.mkv", "sub/*", "**/*.txt", "[0-9].*", "{1,3}.txt", "30-", "1,*.txt,!sub/"])
+        : ranges.join(","),
+    );
   },
   run(input: Bytes) {
     const text = fromUtf8Lossy(input.subarray(1));

@@ -10,13 +10,14 @@ import type { FileChoice, Magnet, mergeSources, Metainfo } from "../metainfo/mod
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
 import type { Context } from "./context.ts";
-import { EXIT_DONE } from "./exit_codes.ts";
+import { errorLine } from "./error_line.ts";
+import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
 import type { SeedGoal } from "./seed_goals.ts";
 import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
 import { badValue, parseDuration, parseRatio } from "./option_values.ts";
 import { type RefusedOption, refuseOptions } from "./refused_options.ts";
 import { parseStreamPort, streamWish } from "./streaming.ts";
-import type { LoadedTorrent } from "./transfer.ts";
+import type { LoadedTorrent, ReportBad } from "./transfer.ts";
 import { writeLines } from "./write_lines.ts";
 
 /** Why no hook of the user's can be run. */
@@ -64,7 +65,8 @@ export function register(program: Command, context: Context): void {
   addNetworkOptions(command)
     .option(
       "--files <list>",
-      "what to download: numbers as info shows them (1,3-5) or a glob; repeatable",
+      "what to download: numbers as info shows them (1,3-5,8-), globs (*.mkv), folders (extras/), all but x (!x), in a " +
+        "list with commas; repeatable",
       collectFiles,
     )
     .option("--list", "only list the files")
@@ -100,7 +102,7 @@ async function download(sources: readonly string[], run: Run): Promise<number> {
   const { runTransfer } = await import("./transfer.ts");
   const stream = streamWish(options.stream);
   return await runTransfer({
-    load: () => load(sources, run),
+    load: (onBad) => load(sources, run, onBad),
     session: sessionOptions(options, context),
     show: options,
     keeps: true,
@@ -113,20 +115,30 @@ async function download(sources: readonly string[], run: Run): Promise<number> {
 
 /** Prints the files that would be downloaded. */
 async function list(sources: readonly string[], { options, context, choices }: Run): Promise<number> {
-  const found = byTorrent(await readAll(sources, context));
+  let code = EXIT_DONE;
+  const onBad = async (thrown: ShoalError): Promise<void> => {
+    const error = context.config?.blame(thrown) ?? thrown;
+    code ||= exitCodeOf(error);
+    await context.terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
+  };
+  const { readSources, orReport } = await import("./torrent_source.ts");
+  const found = byTorrent(await readSources(sources, context, onBad));
   const [{ fileList }, { tellWarnings }, { mergeSources }] = await Promise.all([
     import("./info_text.ts"),
     import("./torrent_source.ts"),
     import("../metainfo/mod.ts"),
   ]);
   for (const same of found) {
-    const source = mergeSources(same);
-    const meta = "pieces" in source ? source : await metadataOf(source, { options, context });
-    if (!options.quiet) await tellWarnings(meta, context);
-    const lines = fileList(meta, { choices, json: options.json ?? false });
+    let lines: Iterable<string> = [];
+    await orReport(async () => {
+      const source = mergeSources(same);
+      const meta = "pieces" in source ? source : await metadataOf(source, { options, context });
+      if (!options.quiet) await tellWarnings(meta, context);
+      lines = fileList(meta, { choices, json: options.json ?? false });
+    }, onBad);
     await writeLines(lines, context);
   }
-  return EXIT_DONE;
+  return code;
 }
 
 async function metadataOf(
@@ -141,7 +153,11 @@ async function metadataOf(
   );
 }
 
-async function load(sources: readonly string[], { options, context, choices }: Run): Promise<LoadedTorrent[]> {
+async function load(
+  sources: readonly string[],
+  { options, context, choices }: Run,
+  onBad: ReportBad,
+): Promise<LoadedTorrent[]> {
   const peers = await resolvePeers(options.peer ?? [], context);
   const add = {
     folder: options.output,
@@ -149,17 +165,22 @@ async function load(sources: readonly string[], { options, context, choices }: R
     ...(options.sequential && { sequential: true }),
     ...(options.check && { check: true }),
   };
-  const found = byTorrent(await readAll(sources, context));
+  const { readSources, orReport } = await import("./torrent_source.ts");
+  const found = byTorrent(await readSources(sources, context, onBad));
   if (!options.quiet) await reportDuplicateSources(found, context);
   const { mergeSources, selectFiles } = await import("../metainfo/mod.ts");
-  return found.map((same) => {
+  const torrents: LoadedTorrent[] = [];
+  for (const same of found) {
     const loaded = loadedOf(same, mergeSources);
-    if (choices === null) return { ...loaded, options: add };
-    // The files of a magnet link are selected later, once its metadata is known.
     const { source } = loaded;
-    const files = "pieces" in source ? selectFiles(source, choices) : (meta: Metainfo) => selectFiles(meta, choices);
-    return { ...loaded, options: { ...add, files } };
-  });
+    await orReport(() => {
+      // The files of a magnet link are selected later, once its metadata is known.
+      const files = choices &&
+        ("pieces" in source ? selectFiles(source, choices) : (meta: Metainfo) => selectFiles(meta, choices));
+      torrents.push({ ...loaded, options: { ...add, ...(files && { files }) } });
+    }, onBad);
+  }
+  return torrents;
 }
 
 /** Tells the user which sources are the same torrent and used together. */
@@ -174,17 +195,6 @@ export async function reportDuplicateSources(
     const text = `${same.length} sources are the same torrent, and are used together (${name})`;
     await terminal.stderr.write(plainLogLine({ level: "note", text: printable(text) }));
   }
-}
-
-async function readAll(sources: readonly string[], context: Context): Promise<(Metainfo | Magnet)[]> {
-  const { readSource } = await import("./torrent_source.ts");
-  const read = await Promise.allSettled(sources.map((source) => readSource(source, context)));
-  // Report the first bad source on the command line, not the one that failed fastest.
-  const found = read.map((result) => {
-    if (result.status === "rejected") throw result.reason;
-    return result.value;
-  });
-  return found;
 }
 
 /** Groups sources by torrent. */

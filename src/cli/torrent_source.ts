@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Bytes, freeBytes } from "../base/bytes.ts";
+import { type Bytes, freeBytes, fromUtf8Lossy } from "../base/bytes.ts";
 import { contentKind } from "../base/content_kind.ts";
 import { ShoalError } from "../base/errors.ts";
 import { MAX_METAINFO_READS } from "../base/defences.ts";
@@ -21,6 +21,8 @@ import { printable } from "../ui/printable.ts";
 const FETCH_MS = 60_000;
 /** Memory budget that all sources read at the same time share. */
 const READS = new ReadBudget(MAX_METAINFO_READS);
+/** Bytes at the beginning of standard input that tell whether it is a link. */
+const HEAD_BYTES = 256;
 /** 40 hexadecimal digits, or 32 base32 characters. */
 const INFO_HASH = /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i;
 
@@ -28,7 +30,7 @@ const INFO_HASH = /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i;
  * Reads a source without asking peers.
  *
  * @param source A source as for {@linkcode readTorrent}, a magnet link, or an info-hash. A file with the name of an
- * info-hash takes precedence. A URL may redirect to a magnet link.
+ * info-hash takes precedence. A URL may redirect to a magnet link, and standard input may hold a link or an info-hash.
  * @param context The environment.
  * @returns The torrent or the magnet link.
  * @throws {ShoalError} As {@linkcode readTorrent}.
@@ -39,6 +41,47 @@ export async function readSource(source: string, context: Context): Promise<Meta
     return await context.engine.parseMagnet(source);
   }
   return await read(source, context);
+}
+
+/**
+ * Reads several sources. A source that can't be used doesn't keep the others from being used.
+ *
+ * @param sources Sources as for {@linkcode readSource}.
+ * @param context The environment.
+ * @param onBad Called with the error of each bad source, in the order of the sources.
+ * @returns The good ones.
+ */
+export async function readSources(
+  sources: readonly string[],
+  context: Context,
+  onBad: (error: ShoalError) => Promise<void>,
+): Promise<(Metainfo | Magnet)[]> {
+  const found: (Metainfo | Magnet)[] = [];
+  for (const result of await Promise.allSettled(sources.map((source) => readSource(source, context)))) {
+    await orReport(() => {
+      if (result.status === "rejected") throw result.reason;
+      found.push(result.value);
+    }, onBad);
+  }
+  return found;
+}
+
+/**
+ * Runs work on one of several torrents, whose failure is no reason to leave the others alone.
+ *
+ * @param work The work.
+ * @param onBad Called with the error that the work throws. Other errors than {@linkcode ShoalError} are thrown.
+ */
+export async function orReport(
+  work: () => Promise<void> | void,
+  onBad: (error: ShoalError) => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof ShoalError)) throw error;
+    await onBad(error);
+  }
 }
 
 /**
@@ -54,6 +97,7 @@ export async function readTorrent(source: string, context: Context): Promise<Met
   if (/^magnet:/i.test(source)) throw needsFile(source);
   const found = await read(source, context);
   if ("pieces" in found) return found;
+  if (source === "-") throw needsFile("standard input");
   throw needsFile(source, "it redirects to a magnet link, and what that stands for is known only to peers");
 }
 
@@ -89,7 +133,7 @@ export async function tellWarnings(meta: Metainfo, { terminal }: Context): Promi
 /**
  * Reads the bytes of a source.
  *
- * @returns The bytes, or a magnet link if a URL redirects to one.
+ * @returns The bytes, or a magnet link or an info-hash if a URL redirects to one, or standard input holds one.
  */
 async function readBytes(source: string, context: Context, reading: BudgetedRead): Promise<Bytes | string> {
   if (source === "-") return await readStdin(context);
@@ -101,12 +145,29 @@ async function readBytes(source: string, context: Context, reading: BudgetedRead
   return await readFile(source, context, reading);
 }
 
-async function readStdin({ terminal }: Context): Promise<Bytes> {
+async function readStdin({ terminal }: Context): Promise<Bytes | string> {
   if (terminal.stdinIsTerminal) {
     const why = "it is a terminal, not a torrent";
     throw new ShoalError("usage", { what: "cannot read the torrent", where: "standard input", why });
   }
-  return await terminal.readStdin(MAX_TORRENT_SIZE);
+  const bytes = await terminal.readStdin(MAX_TORRENT_SIZE);
+  const lines = linesOf(bytes);
+  if (lines === null) return bytes;
+  if (lines.length === 1) return lines[0]!;
+  throw new ShoalError("usage", {
+    what: "cannot read the torrent",
+    where: "standard input",
+    why: `one magnet link or info-hash was expected, found ${lines.length} lines`,
+    hint: "several go on the command line",
+  });
+}
+
+/** Returns the lines of a text that begins with a magnet link or an info-hash; `null` for anything else. */
+function linesOf(bytes: Bytes): readonly string[] | null {
+  // A torrent file begins with `d`, as an info-hash may, so that the whole first line counts.
+  const head = fromUtf8Lossy(bytes.subarray(0, HEAD_BYTES)).trim();
+  if (!/^magnet:/i.test(head) && !INFO_HASH.test(head.split(/\s/, 1)[0]!)) return null;
+  return fromUtf8Lossy(bytes).split(/[\r\n]+/).map((line) => line.trim()).filter((line) => line !== "");
 }
 
 async function readFile(path: string, { platform }: Context, reading: BudgetedRead): Promise<Bytes> {

@@ -28,8 +28,11 @@ const LEAVE_MS = 2800;
 
 /** A transfer to run. */
 export interface Transfer {
-  /** Loads the torrents. Called once the view is open, so that the view can show errors. */
-  readonly load: () => Promise<readonly LoadedTorrent[]>;
+  /**
+   * Loads the torrents. Called once the view is open, so that the view can show errors. A source that can't be used is
+   * passed to `onBad`, and the others are transferred all the same.
+   */
+  readonly load: (onBad: ReportBad) => Promise<readonly LoadedTorrent[]>;
   /** Session options. */
   readonly session: SessionOptions;
   /** Called once the session listens, before the view starts. */
@@ -52,6 +55,9 @@ export interface Transfer {
   /** Where to serve the files over HTTP; absent or `null` to not serve them. */
   readonly stream?: StreamOption | null;
 }
+
+/** Tells the user why a source can't be used. The program goes on, and exits with the code of the first such error. */
+export type ReportBad = (error: ShoalError) => Promise<void>;
 
 /** A torrent and how to add it. */
 export interface LoadedTorrent {
@@ -141,7 +147,10 @@ class Run {
     const errors: unknown[] = [];
     try {
       const calls = await this.#openCalls(view);
-      const loaded = await shutdown.raceShutdown(this.#transfer.load());
+      const loaded = await shutdown.raceShutdown(
+        this.#transfer.load((error) => this.#reportBad(error, { view, errors })),
+      );
+      if (loaded.length === 0) return errors;
       session = this.#session = await engine.createSession(this.#transfer.session);
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
@@ -171,6 +180,18 @@ class Run {
       shutdown.restoreTerminal = () => Promise.resolve();
     }
     return errors;
+  }
+
+  /** Prints the error of a source at once. The view is not drawn yet. */
+  async #reportBad(
+    thrown: ShoalError,
+    { view, errors }: { readonly view: View; readonly errors: unknown[] },
+  ): Promise<void> {
+    const error = this.#context.config?.blame(thrown) ?? thrown;
+    errors.push(error);
+    this.#written.add(error);
+    view.failed(error);
+    await tellError(error, this.#context);
   }
 
   async #openCalls(view: View): Promise<CompletionCalls | null> {

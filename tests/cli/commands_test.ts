@@ -5,7 +5,7 @@ import { VERSION } from "../../src/base/version.ts";
 import { fileLines } from "../../src/cli/info_text.ts";
 import { describe } from "../../src/metainfo/mod.ts";
 import { checkLines } from "../support/schemas.ts";
-import { failure, metaOf, World } from "./fake_engine.ts";
+import { assertClean, failure, metaOf, World } from "./fake_engine.ts";
 
 Deno.test("run() prints version and help, and help on standard error when there is nothing to do", async () => {
   for (const flag of ["--version", "-V"]) {
@@ -159,8 +159,59 @@ Deno.test("a source that is no torrent, or cannot be read, gives the code of its
   }
 });
 
-Deno.test("of several bad sources the first is told", async () => {
-  assertStringIncludes(await failure(["a.torrent", "notes.txt", "missing.torrent"], 3), "notes.txt");
+Deno.test("download goes on with the good sources, names every bad one at once, and exits with the code of the first", async () => {
+  const world = new World();
+  const sources = ["notes.txt", "a.torrent", "missing.torrent", "b.torrent", "magnet:?dn=x"];
+  const { code } = await world.start(...sources, "--json");
+  const lines = [
+    "shoal: error: not a torrent (notes.txt): it is something else",
+    "shoal: error: cannot read the torrent (missing.torrent): there is no such file",
+    'shoal: error: not a magnet link (magnet:?dn=x): it names no torrent; a link to a torrent has "xt=urn:btih:" and ' +
+    "the info-hash in it",
+  ];
+  assertEquals(world.terminal.stderr.lines, lines);
+  assertEquals(world.session.added.map(({ meta }) => meta.name), ["a", "b"]);
+  for (const torrent of world.session.added) torrent.finish();
+  assertEquals(await code, 3);
+  assertEquals(world.terminal.stderr.lines, lines, "an error is told twice");
+  const told = world.events.filter(({ event }) => event === "error");
+  assertEquals(told.map(({ code, where }) => [code, where]), [
+    ["torrent", "notes.txt"],
+    ["usage", "missing.torrent"],
+    ["torrent", "magnet:?dn=x"],
+  ]);
+  assertClean(world);
+});
+
+Deno.test("download exits with the code of a bad source, not with that of a torrent that fails later", async () => {
+  const world = new World();
+  const { code } = await world.start("missing.torrent", "a.torrent", "-q");
+  world.session.added[0]!.fail(new ShoalError("storage", { what: "cannot write", where: "a", why: "full" }));
+  assertEquals(await code, 2);
+  assertEquals(world.terminal.stderr.lines.length, 2);
+});
+
+Deno.test("download starts nothing if all sources are bad", async () => {
+  const world = new World();
+  assertEquals(await world.run("notes.txt", "missing.torrent"), 3);
+  assertEquals([world.session.options, world.terminal.stderr.lines.length], [null, 2]);
+  assertClean(world);
+});
+
+Deno.test("--files that selects nothing of one torrent leaves the others alone", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "c.torrent", "-q", "--files", "a/b.txt");
+  assertEquals(world.session.added.map(({ meta }) => meta.name), ["a"]);
+  world.session.added[0]!.finish();
+  assertEquals(await code, 2);
+  const line = 'shoal: error: cannot choose files (--files a/b.txt): no file of "c" matches';
+  assertEquals(world.terminal.stderr.lines, [line]);
+
+  const listed = new World();
+  assertEquals(await listed.run("notes.txt", "c.torrent", "a.torrent", "--list", "--files", "a/b.txt"), 3);
+  assertEquals(listed.terminal.stdout.lines.slice(-1), ["   2    1000 B    b.txt"]);
+  assertEquals(listed.terminal.stderr.lines.length, 2);
+  assertEquals(listed.terminal.stderr.lines[1], line);
 });
 
 Deno.test("run() tells a bug from a mistake, and shows the stack with -v only", async () => {

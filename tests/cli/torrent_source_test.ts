@@ -1,4 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { utf8 } from "../../src/base/bytes.ts";
 import { type Answer, failure, World } from "./fake_engine.ts";
 
 /** Runs with a server that gives this answer. */
@@ -32,6 +33,34 @@ Deno.test("a URL that redirects to a magnet link is no torrent file where one is
   const nonsense = new World();
   nonsense.answer = () => ({ status: 302, text: "", magnet: "magnet:?dn=x" });
   assertStringIncludes(await failure(["http://x.test/1"], 3, nonsense), "not a magnet link (magnet:?dn=x)");
+});
+
+Deno.test("standard input may hold a magnet link or an info-hash instead of a torrent", async () => {
+  const hex = "ab".repeat(20);
+  for (
+    const text of [
+      `magnet:?xt=urn:btih:${hex}\n`,
+      `\ufeff\r\n MAGNET:?xt=urn:btih:${hex} \r\n\n`,
+      hex,
+      `${"d".repeat(32)}\n`,
+    ]
+  ) {
+    const world = new World({ stdin: utf8(text) });
+    const { code } = await world.start("-", "-q");
+    const found = text.includes(hex) ? hex : "18c6318c6318c6318c6318c6318c6318c6318c63";
+    assertEquals(world.session.added[0]!.infoHash.hex, found);
+    world.session.added[0]!.finish();
+    assertEquals(await code, 0);
+  }
+  const two = new World({ stdin: utf8(`${hex}\n${hex}\n`) });
+  assertStringIncludes(
+    await failure(["-"], 2, two),
+    "(standard input): one magnet link or info-hash was expected, found 2",
+  );
+  const bad = new World({ stdin: utf8("magnet:?dn=x") });
+  assertStringIncludes(await failure(["info", "-"], 3, bad), "not a magnet link (magnet:?dn=x)");
+  const verify = new World({ stdin: utf8(hex) });
+  assertStringIncludes(await failure(["verify", "-", "."], 2, verify), "a .torrent file is needed (standard input): ");
 });
 
 Deno.test("a web page instead of a torrent is told as that", async () => {

@@ -56,7 +56,13 @@ export { denoPlatform } from "./platform/deno_platform.ts";
 export type { DataMemory } from "./base/data_memory.ts";
 export type * from "./platform/platform.ts";
 export { HttpError } from "./platform/platform.ts";
-export { type CreatedTorrent, type CreateOptions, createTorrent, type SourceFile } from "./session/create_torrent.ts";
+export {
+  type CreatedTorrent,
+  type CreateOptions,
+  createTorrent,
+  type LinkOut,
+  type SourceFile,
+} from "./session/create_torrent.ts";
 export type { FoundContent } from "./session/create_torrent.ts";
 export {
   type AddOptions,

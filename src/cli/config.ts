@@ -148,7 +148,8 @@ class Reader {
       if (owner === undefined) throw await this.#unknownKey(name, { key, commands });
       this.#checkType(key, { option: optionOf(owner, name)!, value });
       const option = commands.includes(target) ? optionOf(target, name) : undefined;
-      if (option === undefined) continue;
+      // `output` of `info` is a file, and that of the other commands a folder.
+      if (option === undefined || valueOf(option) !== valueOf(optionOf(owner, name)!)) continue;
       const other = found.get(option.attributeName());
       if (other !== undefined) throw this.#bad(key, `${other.key} sets the same`, "keep one of them");
       found.set(option.attributeName(), { key, option, value });
@@ -270,6 +271,11 @@ class Reader {
 
 function optionOf(command: Command, key: string): Option | undefined {
   return command.options.find(({ long }) => long === `--${key}`);
+}
+
+/** Returns the kind of value that an option takes, as help shows it. */
+function valueOf({ flags }: Option): string {
+  return /[<[].*/.exec(flags)?.[0] ?? "";
 }
 
 /** Returns `true` if help shows the option and the config file may set it. */

@@ -8,17 +8,19 @@ import type { Command } from "commander";
 import { cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { jsonText } from "../ui/json_text.ts";
+import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
 import type { Context } from "./context.ts";
 import {
   addContentOptions,
   checkFree,
-  checkUrl,
+  checkStdout,
   collectTier,
   type CreationOptions,
   makeTorrent,
   STDOUT,
 } from "./creation.ts";
+import { checkUrl } from "./option_values.ts";
 import { type RefusedOption, refuseOptions } from "./refused_options.ts";
 
 interface CreateCommandOptions extends CreationOptions {
@@ -69,7 +71,11 @@ async function create(
   { options, context }: { readonly options: CreateCommandOptions; readonly context: Context },
 ): Promise<void> {
   const { shutdown, engine, terminal } = context;
-  checkOutputs(options, context);
+  if (options.output === STDOUT) checkStdout(options.json ?? false, context);
+  if (options.private && options.tracker === undefined) {
+    const text = "a private torrent without a tracker finds no peers; name one with --tracker";
+    await terminal.stderr.write(plainLogLine({ level: "warning", text }));
+  }
   shutdown.listen();
   // Check before hashing, if the name of the output is known already.
   if (options.output !== undefined) await checkFree(options.output, context);
@@ -105,18 +111,6 @@ async function create(
 function fileNameFor(name: string): string {
   const suffix = ".torrent";
   return cutUtf8(name, MAX_NAME_BYTES - suffix.length) + suffix;
-}
-
-function checkOutputs({ output, json }: CreateCommandOptions, { terminal }: Context): void {
-  if (output !== STDOUT) return;
-  const where = "--output -";
-  if (json) {
-    throw new ShoalError("usage", { what: "too much output", where, why: "--json wants standard output for itself" });
-  }
-  if (terminal.stdout.isTerminal) {
-    const why = "standard output is a terminal, and a torrent is not text";
-    throw new ShoalError("usage", { what: "cannot write the torrent", where, why });
-  }
 }
 
 function collectWebSeed(value: string, urls: readonly string[] = []): readonly string[] {

@@ -8,10 +8,11 @@ import type { Command } from "commander";
 import { ShoalError } from "../base/errors.ts";
 import { VERSION_LINE } from "../base/version.ts";
 import { FileError } from "../platform/file_errors.ts";
-import type { CreatedTorrent, CreateOptions } from "../session/create_torrent.ts";
+import type { CreatedTorrent, CreateOptions, LinkOut } from "../session/create_torrent.ts";
 import type { CheckView } from "../ui/check_view.ts";
 import type { Context } from "./context.ts";
-import { badValue, parseSize } from "./option_values.ts";
+import { badValue, checkUrl, parseSize } from "./option_values.ts";
+import { formatPlural } from "../ui/format.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
 
@@ -65,7 +66,8 @@ export interface MakeTorrentOptions {
 }
 
 /**
- * Makes a torrent and shows the progress of hashing. Warns on standard error about each file that was left out.
+ * Makes a torrent and shows the progress of hashing. Warns on standard error about each file that was left out, and
+ * about links that lead out of the folder.
  *
  * @param path A file or a folder.
  * @param parts See {@linkcode MakeTorrentOptions}.
@@ -94,6 +96,7 @@ export async function makeTorrent(path: string, parts: MakeTorrentOptions): Prom
     createdBy: VERSION_LINE,
     async onFound(found) {
       await more.onFound?.(found);
+      for (const line of linkWarnings(found.linksOut)) await terminal.stderr.write(line);
       view = viewOf?.(found.name) ?? null;
       view?.start();
     },
@@ -153,6 +156,38 @@ export async function checkFree(path: string, { platform }: Context): Promise<vo
   });
 }
 
+/**
+ * Checks that a torrent file can be written to standard output.
+ *
+ * @param json Whether `--json` is given.
+ * @throws {ShoalError} Of kind `usage` if standard output is a terminal, or taken.
+ */
+export function checkStdout(json: boolean, { terminal }: Context): void {
+  const where = "--output -";
+  if (json) {
+    throw new ShoalError("usage", { what: "too much output", where, why: "--json wants standard output for itself" });
+  }
+  if (terminal.stdout.isTerminal) {
+    const why = "standard output is a terminal, and a torrent is not text";
+    throw new ShoalError("usage", { what: "cannot write the torrent", where, why });
+  }
+}
+
+/** Most links that are named; the others are counted. */
+const MAX_LINKS = 10;
+
+/** Warns before hashing, since what a link leads to may be private. */
+function linkWarnings(links: readonly LinkOut[]): string[] {
+  const warn = (text: string) => plainLogLine({ level: "warning", text: printable(text) });
+  const lines = links.slice(0, MAX_LINKS).map(({ path, target }) =>
+    warn(`a symbolic link leads out of the folder (${JSON.stringify(path)}): the torrent contains ${target}`)
+  );
+  const more = links.length - lines.length;
+  return more === 0
+    ? lines
+    : [...lines, warn(`${formatPlural(more, "more link")} ${more === 1 ? "leads" : "lead"} out of the folder`)];
+}
+
 function warning(name: string): string {
   return plainLogLine({
     level: "warning",
@@ -178,29 +213,6 @@ export function collectTier(value: string, tiers: readonly (readonly string[])[]
   const schemes = ["http:", "https:", "udp:", "ws:", "wss:"];
   for (const url of urls) checkUrl(url, { flag: "--tracker", value, schemes });
   return [...tiers, urls];
-}
-
-/** Options for {@linkcode checkUrl}. */
-export interface CheckUrlOptions {
-  /** Option that the URL was given to, such as `--tracker`. */
-  readonly flag: string;
-  /** Whole value of the option, for the error. */
-  readonly value: string;
-  /** Allowed schemes, with their colons. */
-  readonly schemes: readonly string[];
-}
-
-/**
- * Checks that a text is a URL with an allowed scheme.
- *
- * @param url The text.
- * @param options See {@linkcode CheckUrlOptions}.
- * @throws {ShoalError} Of kind `usage` if the text is no such URL.
- */
-export function checkUrl(url: string, { flag, value, schemes }: CheckUrlOptions): void {
-  if (URL.canParse(url) && schemes.includes(new URL(url).protocol)) return;
-  const names = schemes.map((scheme) => scheme.slice(0, -1)).join(", ");
-  throw badValue(flag, { value, why: `${JSON.stringify(url)} is no URL of these kinds: ${names}` });
 }
 
 function parsePieceLength(value: string): number {

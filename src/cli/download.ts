@@ -13,7 +13,14 @@ import type { Context } from "./context.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
 import type { SeedGoal } from "./seed_goals.ts";
-import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
+import {
+  addNetworkOptions,
+  addTrackerOption,
+  type NetworkOptions,
+  resolvePeers,
+  sessionOptions,
+  type TrackerOptions,
+} from "./network_options.ts";
 import { badValue, parseDuration, parseRatio } from "./option_values.ts";
 import { type RefusedOption, refuseOptions } from "./refused_options.ts";
 import { parseStreamPort, streamWish } from "./streaming.ts";
@@ -39,7 +46,7 @@ const PROGRAM_OPTIONS: readonly RefusedOption[] = [
     }),
 }));
 
-interface DownloadOptions extends NetworkOptions {
+interface DownloadOptions extends NetworkOptions, TrackerOptions {
   readonly output: string;
   readonly seed?: true;
   readonly seedRatio?: number;
@@ -62,7 +69,7 @@ export function register(program: Command, context: Context): void {
     .description("Downloads torrents from many peers at once, and uploads to other peers at the same time.")
     .argument("<source...>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
     .option("-o, --output <dir>", "where to put it; created if missing", ".");
-  addNetworkOptions(command)
+  addNetworkOptions(addTrackerOption(command))
     .option(
       "--files <list>",
       "what to download: numbers as info shows them (1,3-5,8-), globs (*.mkv), folders (extras/), all but x (!x), in a " +
@@ -162,6 +169,7 @@ async function load(
   const add = {
     folder: options.output,
     peers,
+    ...(options.tracker && { trackers: options.tracker }),
     ...(options.sequential && { sequential: true }),
     ...(options.check && { check: true }),
   };

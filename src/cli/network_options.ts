@@ -12,6 +12,7 @@ import type { DiscoveryOptions, EncryptionMode, SessionOptions } from "../sessio
 import type { Context } from "./context.ts";
 import {
   badValue,
+  checkUrl,
   parseIpAddress,
   parsePort,
   parseRate,
@@ -78,6 +79,25 @@ export function addPeerOptions(command: Command): Command {
     .option("--no-port-map", "do not ask the router to forward the port (UPnP, NAT-PMP, PCP)");
 }
 
+/** Values of {@linkcode addTrackerOption}. */
+export interface TrackerOptions {
+  readonly tracker?: readonly (readonly string[])[];
+}
+
+/**
+ * Adds `--tracker`.
+ *
+ * @param command The command.
+ * @returns The same command.
+ */
+export function addTrackerOption(command: Command): Command {
+  return command.option(
+    "-t, --tracker <url>",
+    "a tracker to announce to besides the torrent's own, repeatable",
+    collectTracker,
+  );
+}
+
 /**
  * Adds the options of a command that transfers data.
  *
@@ -106,7 +126,7 @@ export function addNetworkOptions(command: Command): Command {
     )
     .option("--cache <size>", "memory for pieces in flight and for reading (default: 64M)", parseCache)
     .option("--json", "one JSON object a line on standard output")
-    .option("-q, --quiet", "no progress; errors on standard error")
+    .option("-q, --quiet", "no progress; errors, and warnings that something is lost, on standard error")
     .option("-v, --verbose", "log lines on standard error; repeat for more", (_, count: number) => count + 1, 0);
   return command;
 }
@@ -186,6 +206,12 @@ function collectNode(value: string, nodes: readonly HostPort[] = []): readonly H
 
 function collectPeer(value: string, peers: readonly HostPort[] = []): readonly HostPort[] {
   return [...peers, readHostPort(value, "--peer")];
+}
+
+function collectTracker(value: string, tiers: readonly (readonly string[])[] = []): readonly (readonly string[])[] {
+  const urls = value.split(",").map((url) => url.trim());
+  for (const url of urls) checkUrl(url, { flag: "--tracker", value, schemes: ["http:", "https:", "udp:"] });
+  return [...tiers, urls];
 }
 
 function parseEncryption(value: string): EncryptionMode {

@@ -164,6 +164,29 @@ export function readHostPort(value: string, flag: string): HostPort {
   throw badValue(flag, { value, why });
 }
 
+/** Options for {@linkcode checkUrl}. */
+export interface CheckUrlOptions {
+  /** Option that the URL was given to, such as `--tracker`. */
+  readonly flag: string;
+  /** Whole value of the option, for the error. */
+  readonly value: string;
+  /** Allowed schemes, with their colons. */
+  readonly schemes: readonly string[];
+}
+
+/**
+ * Checks that a text is a URL with an allowed scheme.
+ *
+ * @param url The text.
+ * @param options See {@linkcode CheckUrlOptions}.
+ * @throws {ShoalError} Of kind `usage` if the text is no such URL.
+ */
+export function checkUrl(url: string, { flag, value, schemes }: CheckUrlOptions): void {
+  if (URL.canParse(url) && schemes.includes(new URL(url).protocol)) return;
+  const names = schemes.map((scheme) => scheme.slice(0, -1)).join(", ");
+  throw badValue(flag, { value, why: `${JSON.stringify(url)} is no URL of these kinds: ${names}` });
+}
+
 function unbracketed(text: string): string {
   return /^\[.*\]$/.test(text) ? text.slice(1, -1) : text;
 }

@@ -8,7 +8,7 @@ import { ShoalError } from "../base/errors.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { formatDuration } from "../ui/format.ts";
 import type { Context } from "./context.ts";
-import { type PeerOptions, peerSettings, resolvePeers } from "./network_options.ts";
+import { type PeerOptions, peerSettings, resolvePeers, type TrackerOptions } from "./network_options.ts";
 
 /** Longest time to stop the session, in milliseconds. Trackers are sent `stopped`. */
 const STOP_MS = 2_500;
@@ -20,7 +20,7 @@ const MAX_TOLD = 2;
 /** Options for {@linkcode fetchMetadata}. */
 export interface FetchMetadataOptions {
   /** Options for finding peers. */
-  readonly network: PeerOptions;
+  readonly network: PeerOptions & TrackerOptions;
   /** Seconds to wait for the metadata (default 120). */
   readonly timeout?: number | undefined;
   /** Whether to print no message while waiting. */
@@ -72,7 +72,12 @@ export async function fetchMetadata(
   try {
     await session.start();
     if (!quiet) await terminal.stderr.write("asking peers for the metadata\n");
-    const torrent = await session.add(magnet, { folder: ".", peers, metadataOnly: true });
+    const torrent = await session.add(magnet, {
+      folder: ".",
+      peers,
+      metadataOnly: true,
+      ...(network.tracker && { trackers: network.tracker }),
+    });
     return await shutdown.raceShutdown(Promise.race([torrent.metadata, late.promise]));
   } finally {
     unsubscribe();

@@ -11,9 +11,9 @@ import { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo } from
 import { compileGlob } from "../metainfo/select.ts";
 import { DIGEST_BYTES } from "../platform/piece_digests.ts";
 import type { Platform } from "../platform/platform.ts";
-import { type FileScan, hashFiles, scanFiles, type SourceFile } from "../storage/mod.ts";
+import { type FileScan, hashFiles, type LinkOut, scanFiles, type SourceFile } from "../storage/mod.ts";
 
-export type { SourceFile };
+export type { LinkOut, SourceFile };
 
 /** Content that {@linkcode createTorrent} is about to hash. */
 export interface FoundContent {
@@ -25,6 +25,8 @@ export interface FoundContent {
   readonly size: number;
   /** Number of files. */
   readonly files: number;
+  /** Symbolic links that lead out of the folder. What they lead to becomes part of the torrent. */
+  readonly linksOut: readonly LinkOut[];
 }
 
 /** Options for {@linkcode createTorrent}. */
@@ -99,7 +101,8 @@ export async function createTorrent(path: string, options: CreateOptions): Promi
   };
   // Bad names and sizes are reported here, before hours are spent on hashing.
   const draft = parse(encoded(new Uint8Array(Math.ceil(size / pieceLength) * DIGEST_BYTES)), path);
-  await options.onFound?.({ name, safeName: draft.name, size, files: found.files.length });
+  const { files, linksOut } = found;
+  await options.onFound?.({ name, safeName: draft.name, size, files: files.length, linksOut });
   const onProgress = (fraction: number, bytes: number): void => options.onProgress?.(fraction, bytes);
   const bytes = encoded(await hashFiles(found.files, { platform, pieceLength, onProgress, signal }));
   return { bytes, meta: parse(bytes, path), skipped: found.skipped, files: found.files };

@@ -131,8 +131,8 @@ export class PeerSources implements PeerFinder {
   }
 
   /** Adds trackers; known ones are ignored. A torrent file may list trackers that its magnet link lacks. */
-  addTrackers(tiers: readonly (readonly string[])[]): void {
-    this.#announcer.addTiers(tiers);
+  addTrackers(tiers: readonly (readonly string[])[], options: { readonly always?: boolean } = {}): void {
+    this.#announcer.addTiers(tiers, options);
   }
 
   /** Starts the sources, or while paused, lets {@linkcode PeerSources.resume} start them. May be called again. */

@@ -39,6 +39,16 @@ export interface FileScan {
   readonly files: readonly ScannedFile[];
   /** Paths below the folder of pipes, sockets and devices, which are skipped. */
   readonly skipped: readonly string[];
+  /** Symbolic links that lead out of the folder. */
+  readonly linksOut: readonly LinkOut[];
+}
+
+/** A symbolic link that leads out of the folder that a torrent is made of. */
+export interface LinkOut {
+  /** Path of the link below the folder. */
+  readonly path: string;
+  /** Absolute path of the file or folder that it leads to. */
+  readonly target: string;
 }
 
 /** Options for {@linkcode scanFiles}. */
@@ -77,7 +87,7 @@ export async function scanFiles(path: string, options: FileScanOptions): Promise
   });
   const info = await fs.stat(root);
   if (info?.kind === "file") {
-    return { root, isFolder: false, files: [toFile([], root, info)], skipped: [] };
+    return { root, isFolder: false, files: [toFile([], root, info)], skipped: [], linksOut: [] };
   }
   if (info?.kind !== "folder") {
     throw new StorageError({ what: "cannot make a torrent", where: path, why: "it is neither a file nor a folder" });
@@ -85,6 +95,7 @@ export async function scanFiles(path: string, options: FileScanOptions): Promise
   const files: ScannedFile[] = [];
   const skipped: string[] = [];
   const broken: string[] = [];
+  const linksOut: LinkOut[] = [];
   const folders: Folder[] = [{ path: [], trail: [root] }];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     const real = folder.trail.at(-1)!;
@@ -99,6 +110,9 @@ export async function scanFiles(path: string, options: FileScanOptions): Promise
       const isTwice = name === before;
       before = name;
       const found = isTwice ? null : await look(joined(real, name), fs);
+      // A link in a folder outside is not counted: the link to that folder is.
+      const leavesRoot = found !== null && isIn(real, root) && !isIn(found.source, root);
+      if (leavesRoot) linksOut.push({ path: below.join("/"), target: found.source });
       if (found === null) broken.push(below.join("/"));
       else if (found.info.kind === "file") files.push(toFile(below, found.source, found.info));
       else if (found.info.kind !== "folder") skipped.push(below.join("/"));
@@ -108,7 +122,7 @@ export async function scanFiles(path: string, options: FileScanOptions): Promise
     }
   }
   if (broken.length > 0) throw notUtf8(path, broken);
-  return { root, isFolder: true, files: sorted(files), skipped: skipped.sort() };
+  return { root, isFolder: true, files: sorted(files), skipped: skipped.sort(), linksOut };
 }
 
 /** Returns the status of a path, links followed, or `null` if its name is not UTF-8. */
@@ -157,6 +171,11 @@ function danglingLink(path: string, cause: unknown): StorageError {
 
 function toFile(path: readonly string[], source: string, { size, modified, id }: FileInfo): ScannedFile {
   return { path, source, length: size, modified, id };
+}
+
+/** Returns `true` if a path is a folder, or in it. Paths are absolute and without links. */
+function isIn(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(joined(folder, "")) || path.startsWith(`${folder}\\`);
 }
 
 function joined(folder: string, name: string): string {

@@ -5,7 +5,14 @@
  */
 
 export { NotWantedError, ResumeStateError, StorageError } from "./errors.ts";
-export { type FileScan, type FileScanOptions, scanFiles, type ScannedFile, type SourceFile } from "./file_scan.ts";
+export {
+  type FileScan,
+  type FileScanOptions,
+  type LinkOut,
+  scanFiles,
+  type ScannedFile,
+  type SourceFile,
+} from "./file_scan.ts";
 export { nothingIn, type SearchedPlace } from "./find_place.ts";
 export { hashFiles, type HashFilesOptions } from "./hash_files.ts";
 export { type StorageFile, type StorageLayout } from "./layout.ts";

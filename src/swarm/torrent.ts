@@ -153,6 +153,7 @@ export class Torrent implements TorrentHandle {
       this.#metadata.resolve(source);
     }
     this.#swarm.add(options.add.peers ?? [], "user");
+    this.#addTrackers(options.add.trackers ?? []);
   }
 
   get name(): string {
@@ -335,7 +336,10 @@ export class Torrent implements TorrentHandle {
     this.#tell({ event: "added", name: this.#name, size, files });
     this.#seat = this.#options.shared.ticker.join({ turn: (now, seconds) => this.#turn(now, seconds) });
     const { source, add } = this.#options;
-    if (!isMagnet(source)) this.#warnOfFaults(source);
+    if (!isMagnet(source)) {
+      this.#warnOfFaults(source);
+      if (this.#keepsToItsTrackers) this.#warnLeftOut({ trackers: add.trackers ?? [], webSeeds: [] }, source);
+    }
     void this.#begin(add.trust ? "trust" : add.check ? "check" : "resume");
   }
 
@@ -475,6 +479,7 @@ export class Torrent implements TorrentHandle {
     }, { add, source });
     if (why !== null) throw duplicateError(this.#name, why);
     this.#foundPeers(add.peers ?? [], "user");
+    this.#addTrackers(add.trackers ?? []);
     if (this.#meta?.private) return this.#warnLeftOut(source, this.#meta);
     const { trackers, webSeeds } = source;
     this.#finder.addTrackers(trackers);
@@ -484,6 +489,15 @@ export class Torrent implements TorrentHandle {
     if (isMagnet(source)) return;
     if (this.#meta !== null) return void this.#options.shared.dht?.addHosts(source.nodes);
     this.#search?.give(source);
+  }
+
+  /** Adds the user's trackers. A private torrent keeps to its own, if it has any (BEP 27). */
+  #addTrackers(tiers: readonly (readonly string[])[]): void {
+    if (tiers.length > 0 && !this.#keepsToItsTrackers) this.#finder.addTrackers(tiers, { always: true });
+  }
+
+  get #keepsToItsTrackers(): boolean {
+    return this.#meta !== null && this.#meta.private && this.#meta.trackers.length > 0;
   }
 
   stop(): Promise<void> {
@@ -927,7 +941,7 @@ export class Torrent implements TorrentHandle {
   }
 
   /** Warns that trackers and web seeds of other sources are not added to a private torrent (BEP 27). */
-  #warnLeftOut({ trackers, webSeeds }: Metainfo | Magnet, meta: Metainfo): void {
+  #warnLeftOut({ trackers, webSeeds }: Pick<Metainfo, "trackers" | "webSeeds">, meta: Metainfo): void {
     const own = new Set([...meta.trackers.flat(), ...meta.webSeeds]);
     if ([...trackers.flat(), ...webSeeds].every((url) => own.has(url))) return;
     const message = "other trackers and web seeds are left out, since the torrent is private";

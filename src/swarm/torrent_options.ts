@@ -30,6 +30,11 @@ export interface AddOptions {
   /** Peers to try besides those that are found. */
   readonly peers?: readonly PeerAddress[];
   /**
+   * Announce URLs besides those of the source, in tiers. All of them are announced to, whatever other trackers answer.
+   * They are left out, with a warning, if the torrent file is private and names trackers (BEP 27).
+   */
+  readonly trackers?: readonly (readonly string[])[];
+  /**
    * Indexes of the wanted files in `meta.files`, as returned by `selectFiles()`, or a function that selects them when
    * the metadata of a magnet link is known. When absent, those that the magnet link selects, or all.
    */
@@ -108,8 +113,12 @@ export interface PeerFinder {
   readonly trackers: readonly (readonly string[])[];
   /** Returns what each source said, and when it is asked again. */
   sources(): PeerSourcesSnapshot;
-  /** Adds trackers; known ones are ignored. */
-  addTrackers(tiers: readonly (readonly string[])[]): void;
+  /**
+   * Adds trackers; known ones are not added twice.
+   *
+   * @param options Whether they are announced to whatever other trackers answer (default `false`).
+   */
+  addTrackers(tiers: readonly (readonly string[])[], options?: { readonly always?: boolean }): void;
   /** Called when the download is complete. */
   completed(): void;
   /** Called when there are few peers, or when trackers should hear of our progress soon. */

@@ -23,6 +23,8 @@ export interface TurnState {
   readonly due: number;
   /** `true` to announce at once, out of order: the tracker is new, or knows us and must be sent `completed`. */
   readonly urgent: boolean;
+  /** `true` if the tracker is announced to whatever others answer, and holds up none of them. */
+  readonly always?: boolean;
 }
 
 /** Milliseconds for which a silent tracker takes a place in `atOnce`. Most working trackers answer sooner. */
@@ -47,7 +49,7 @@ export interface AnnounceOrderOptions {
 }
 
 /**
- * Goes through the trackers in order. A tracker with an unanswered announce holds up the next for a limited time. One
+ * Goes through the trackers in order, and through those that are always announced to on their own. A tracker with an unanswered announce holds up the next for a limited time. One
  * that failed or knows no peers doesn't hold up the next, and none is needed after one that named peers. Failed
  * trackers are tried again when the tracker that named peers is due, or after their own back-off if there is none.
  *
@@ -55,6 +57,19 @@ export interface AnnounceOrderOptions {
  * @param options See {@linkcode AnnounceOrderOptions}.
  */
 export function announceOrder<T extends TurnState>(
+  order: readonly T[],
+  options: AnnounceOrderOptions,
+): AnnounceOrder<T> {
+  const others = order.filter(({ always = false }) => !always);
+  if (options.all || others.length === order.length) return turnsOf(order, options);
+  const [own, rest] = [
+    turnsOf(order.filter(({ always }) => always), { ...options, all: true }),
+    turnsOf(others, options),
+  ];
+  return { ask: [...own.ask, ...rest.ask], wakeAt: Math.min(own.wakeAt, rest.wakeAt) };
+}
+
+function turnsOf<T extends TurnState>(
   order: readonly T[],
   { now, all, atOnce }: AnnounceOrderOptions,
 ): AnnounceOrder<T> {
@@ -104,11 +119,18 @@ export function announceOrder<T extends TurnState>(
  * that is needed only if others fail.
  */
 export function nextTurns<T extends TurnState>(order: readonly T[], all: boolean): readonly number[] {
-  const covered = coveredUntil(order, all);
+  const isOwn = ({ always = false }: T) => always && !all;
+  const [covered, ownCovered] = [
+    coveredUntil(order.filter((one) => !isOwn(one)), all),
+    coveredUntil(order.filter(isOwn), true),
+  ];
   let isHeld = false;
-  return order.map(({ askedAt, outcome, due }) => {
-    const at = isHeld || askedAt !== null ? Infinity : outcome === "failed" ? Math.max(due, covered) : due;
-    if (!all && (askedAt !== null || outcome === "peers")) isHeld = true;
+  return order.map((one) => {
+    const { askedAt, outcome, due } = one;
+    const isFree = isOwn(one);
+    const until = isFree ? ownCovered : covered;
+    const at = (isHeld && !isFree) || askedAt !== null ? Infinity : outcome === "failed" ? Math.max(due, until) : due;
+    if (!all && !isFree && (askedAt !== null || outcome === "peers")) isHeld = true;
     return at;
   });
 }

@@ -75,6 +75,7 @@ export class AnnouncedTracker implements TurnState {
   readonly tracker: Tracker;
   readonly holdsUp: number;
   outcome: AnnounceOutcome = "none";
+  always = false;
   /** Test whether the peers of the last reply send payload; `null` if none is running. */
   trial: Trial | null = null;
   due = -Infinity;

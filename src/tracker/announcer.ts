@@ -101,6 +101,12 @@ export interface AnnouncerOptions {
   received?(): number | null;
 }
 
+/** Options for {@linkcode Announcer.addTiers}. */
+export interface AddTrackersOptions {
+  /** Whether the trackers are announced to whatever other trackers answer, and not only if those fail. */
+  readonly always?: boolean;
+}
+
 /** Milliseconds for sending `stopped` to the trackers. */
 export const FAREWELL_MS = 2_000;
 /** We can't use more peers at once, and some trackers refuse to give more. */
@@ -203,9 +209,16 @@ export class Announcer {
    * Adds trackers, each tier after the existing ones. They are announced to at once, even before the existing ones.
    *
    * @param tiers As for {@linkcode Announcer.setTiers}.
+   * @param options Whether they are announced to whatever other trackers answer (default `false`).
    */
-  addTiers(tiers: readonly (readonly string[])[]): void {
+  addTiers(tiers: readonly (readonly string[])[], { always = false }: AddTrackersOptions = {}): void {
     this.#replace([...this.tiers, ...tiers], { atOnce: true });
+    if (!always) return;
+    for (const url of tiers.flat()) {
+      const asked = this.#trackers.get(url.trim());
+      if (asked) asked.always = true;
+    }
+    this.#announceNext();
   }
 
   /**

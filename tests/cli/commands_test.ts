@@ -295,6 +295,29 @@ Deno.test("whoever is asked for what a magnet link stands for is told so, unless
   }
 });
 
+Deno.test("info -o saves what a magnet link stands for, and replaces no file", async () => {
+  const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
+  const world = new World();
+  assertEquals(await world.run("info", magnet, "-o", "found.torrent", "-t", "http://t.test/"), 0);
+  assertEquals(world.terminal.stderr.lines, ["asking peers for the metadata", "shoal: saved as found.torrent"]);
+  const { metadataOnly, trackers } = world.session.added[0]!.options;
+  assertEquals([metadataOnly, trackers], [true, [["http://t.test/"]]]);
+  const text = new TextDecoder("latin1").decode(world.written.get("found.torrent"));
+  assertStringIncludes(text, "8:announce24:http://one.test/announce");
+  assertStringIncludes(world.terminal.stdout.text, "Remote");
+  const cases: [string[], number, string][] = [
+    [["taken.torrent"], 4, "there is a file of that name already"],
+    [["missing/x.torrent"], 4, "there is no such folder"],
+    [["-", "--json"], 2, "--json wants standard output for itself"],
+  ];
+  for (const [args, code, why] of cases) {
+    assertStringIncludes(await failure(["info", magnet, "-o", ...args], code), why);
+  }
+  const piped = new World();
+  assertEquals(await piped.run("info", magnet, "-q", "-o", "-"), 0);
+  assertEquals([piped.terminal.stdout.text.startsWith("d8:announce"), piped.terminal.stderr.text], [true, ""]);
+});
+
 Deno.test("metaOf() gives different torrents different info-hashes", () => {
   assertEquals(metaOf("a").infoHash.equals(metaOf("b").infoHash), false);
 });

@@ -62,6 +62,17 @@ blocklist = "~/level1"
   assertEquals([torrent.sequential, session.blocklist, stderr], [true, "/home/test/level1", ""]);
 });
 
+Deno.test("a key above all tables is not taken for an option that means something else", async () => {
+  const world = new World();
+  world.config = 'output = "~/Downloads"\n';
+  assertEquals(await world.run("info", "a.torrent"), 0);
+  assertEquals([...world.written.keys()], []);
+  const own = new World();
+  own.config = '[info]\noutput = "~/found.torrent"\n';
+  assertEquals(await own.run("info", "a.torrent"), 0);
+  assertEquals([...own.written.keys()], ["/home/test/found.torrent"]);
+});
+
 Deno.test("the command line wins over the config file, which it can also take back", async () => {
   const config = 'quiet = true\nmax-peers = 7\npeer = ["10.0.0.1:1"]\nsequential = true\nno-dht = true\nlsd = true\n';
   const args = ["--max-peers", "9", "--peer", "10.0.0.2:2", "--no-sequential", "--dht", "--no-lsd"];

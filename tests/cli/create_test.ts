@@ -1,16 +1,19 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
-import type { CreateOptions } from "../../src/session/create_torrent.ts";
+import type { CreateOptions, LinkOut } from "../../src/session/create_torrent.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { assertClean, metaOf, World } from "./fake_engine.ts";
 
-function worldOf(options: ConstructorParameters<typeof World>[0] = {}): World & { asked: CreateOptions | null } {
-  const world = Object.assign(new World(options), { asked: null as CreateOptions | null });
+function worldOf(options: ConstructorParameters<typeof World>[0] = {}): World & {
+  asked: CreateOptions | null;
+  linksOut: LinkOut[];
+} {
+  const world = Object.assign(new World(options), { asked: null as CreateOptions | null, linksOut: [] as LinkOut[] });
   world.create = async (path, settings) => {
     world.asked = settings;
     const name = settings.name ?? path;
-    await settings.onFound?.({ name, safeName: name, size: 20_000, files: 2 });
+    await settings.onFound?.({ name, safeName: name, size: 20_000, files: 2, linksOut: world.linksOut });
     settings.onProgress?.(1, 20_000);
     return { bytes: utf8(`torrent of ${path}`), meta: { ...metaOf("a"), name }, skipped: [], files: [] };
   };
@@ -55,6 +58,35 @@ Deno.test("create hands over what was asked for", async () => {
     undefined,
     undefined,
   ]);
+});
+
+Deno.test("create and share warn when a link leads out of the folder, before they hash", async () => {
+  const link = (i: number) => ({ path: `l\x1b${i}`, target: `/home/me/.ssh/${i}` });
+  const lines = (count: number) =>
+    Array.from(
+      { length: count },
+      (_, i) =>
+        `shoal: warning: a symbolic link leads out of the folder ("l\\u001b${i}"): the torrent contains /home/me/.ssh/${i}`,
+    );
+  for (const flags of [[], ["-q"], ["--json"]]) {
+    const world = worldOf();
+    world.linksOut = [link(0)];
+    assertEquals(await world.run("create", "a", ...flags), 0);
+    assertEquals(world.terminal.stderr.lines, lines(1));
+  }
+  const many = worldOf();
+  many.linksOut = Array.from({ length: 12 }, (_, i) => link(i));
+  assertEquals(await many.run("create", "a"), 0);
+  assertEquals(many.terminal.stderr.lines, [...lines(10), "shoal: warning: 2 more links lead out of the folder"]);
+});
+
+Deno.test("create warns of a private torrent without a tracker", async () => {
+  const line = "shoal: warning: a private torrent without a tracker finds no peers; name one with --tracker";
+  for (const [args, lines] of [[["--private"], [line]], [["--private", "-t", "http://t.test/"], []], [[], []]]) {
+    const world = worldOf();
+    assertEquals(await world.run("create", "a", ...args!), 0);
+    assertEquals(world.terminal.stderr.lines, lines!);
+  }
 });
 
 Deno.test("create --json prints one object", async () => {
@@ -138,7 +170,7 @@ Deno.test("create draws a bar on a terminal, and leaves at once when it is inter
   const world = worldOf({ isTerminal: true, env: { TERM: "xterm" } });
   let signal: AbortSignal | undefined;
   world.create = async (_, options) => {
-    await options.onFound?.({ name: "photos", safeName: "photos", size: 100, files: 1 });
+    await options.onFound?.({ name: "photos", safeName: "photos", size: 100, files: 1, linksOut: [] });
     options.onProgress?.(0.462, 1000);
     signal = options.signal;
     return await new Promise<never>(() => {});

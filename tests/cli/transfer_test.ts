@@ -48,6 +48,19 @@ Deno.test("download hands its options to session and torrent", async () => {
   assertClean(world);
 });
 
+Deno.test("download --tracker names more trackers, each a tier", async () => {
+  const world = new World();
+  const trackers = ["-t", "http://a.test/announce", "--tracker", "udp://b.test:1,http://c.test/"];
+  const { code } = await world.start("a.torrent", "-q", ...trackers);
+  const tiers = [["http://a.test/announce"], ["udp://b.test:1", "http://c.test/"]];
+  assertEquals(world.session.added[0]!.options, { folder: ".", peers: [], trackers: tiers });
+  world.session.added[0]!.finish();
+  assertEquals(await code, 0);
+  const wrong = new World();
+  assertEquals(await wrong.run("a.torrent", "-t", "wss://t.test/"), 2);
+  assertStringIncludes(wrong.terminal.stderr.text, "(--tracker wss://t.test/): ");
+});
+
 Deno.test("download starts the DHT from the nodes that it is given", async () => {
   const world = new World({ env: {} });
   const nodes = ["--dht-bootstrap", "10.0.0.1:6881", "--dht-bootstrap", "router.test:25401"];

@@ -36,7 +36,7 @@ Deno.test("createTorrent() hashes pieces across files, and gives the same bytes 
     onFound: (what) => void found.push(what),
     onProgress: (_, done) => progress.push(done),
   });
-  assertEquals(found, [{ name: "photos", safeName: "photos", size: stream.length, files: 4 }]);
+  assertEquals(found, [{ name: "photos", safeName: "photos", size: stream.length, files: 4, linksOut: [] }]);
   assertEquals(progress.at(-1), stream.length);
   const count = Math.ceil(stream.length / PIECE);
   const digests = Array.from({ length: count }, (_, i) => sha1(stream.subarray(i * PIECE, (i + 1) * PIECE)));

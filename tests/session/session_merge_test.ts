@@ -108,6 +108,30 @@ Deno.test("Session.add() keeps other trackers and web seeds from a private torre
   assert(events.every((event) => event.event !== "tracker" || event.url === lab.tracker.url));
 });
 
+Deno.test("Session.add() announces to the user's trackers as well, but not for a private torrent with its own", async () => {
+  await using lab = new Lab();
+  const { meta } = await lab.payload(100_000);
+  const other = TrackerServer.start(platform, { host: HOST, port: 0, interval: 1 });
+  const askedFor = async (source: Metainfo): Promise<{ urls: string[]; warnings: string[] }> => {
+    const { session, events } = await lab.session();
+    const torrent = await session.add(source, { folder: lab.make("out"), trackers: [[other.url]] });
+    for (const url of torrent.trackers.flat()) {
+      await eventOf(session, events, (event) => event.event === "tracker" && event.url === url);
+    }
+    await session.stop();
+    const warnings = events.flatMap((event) => event.event === "warning" ? [event.message] : []);
+    return { urls: torrent.trackers.flat(), warnings };
+  };
+  const both = [lab.tracker.url, other.url];
+  assertEquals(await askedFor(meta), { urls: both, warnings: [] });
+  assertEquals(await askedFor({ ...meta, private: true, trackers: [] }), { urls: [other.url], warnings: [] });
+  assertEquals(await askedFor({ ...meta, private: true }), {
+    urls: [lab.tracker.url],
+    warnings: ["other trackers and web seeds are left out, since the torrent is private"],
+  });
+  await other.close();
+});
+
 Deno.test("Session.add() refuses what a torrent that is there can't be as well, and leaves it as it is", async () => {
   await using lab = new Lab();
   const { meta } = await lab.payload(100_000);

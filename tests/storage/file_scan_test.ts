@@ -46,6 +46,21 @@ Deno.test("scanFiles() follows links to files and folders, also out of the folde
     "/other/x",
     "/d/real",
   ]);
+  assertEquals(found.linksOut, [{ path: "out", target: "/other" }]);
+});
+
+Deno.test("scanFiles() names the links that lead out, in folders as well, and none of a folder that is itself a link", async () => {
+  const files = filesOf("/d/sub/a", "/dd/b", "/secret");
+  files.putLink("/d/sub/in", "../sub/a");
+  files.putLink("/d/sub/out", "../../secret");
+  files.putLink("/d/near", "/dd/b");
+  files.putLink("/link", "d/sub");
+  const { linksOut } = await scanFiles("/d", { files });
+  assertEquals(linksOut.toSorted((a, b) => a.path < b.path ? -1 : 1), [
+    { path: "near", target: "/dd/b" },
+    { path: "sub/out", target: "/secret" },
+  ]);
+  assertEquals((await scanFiles("/link", { files })).linksOut, [{ path: "out", target: "/secret" }]);
 });
 
 Deno.test("scanFiles() leaves out what it is told to, folders with all they hold, without looking at them", async () => {

@@ -106,6 +106,29 @@ Deno.test("Announcer.addTiers() asks more trackers at once, once, and known ones
   assertEquals(await bench.play(60 * MINUTE), ["a/x -", "a/x -"]);
 });
 
+Deno.test("Announcer.addTiers() announces to the user's trackers at each interval, and holds up no others for them", async () => {
+  const bench = new Bench([[A], [B]], ({ tracker }) => tracker === C ? { ...OK, delay: 9 * MINUTE } : OK);
+  bench.announcer.addTiers([[C]], { always: true });
+  assertEquals((await bench.log(() => bench.announcer.start())).toSorted(), ["a/x started", "c/x started"]);
+  await bench.play(2 * MINUTE);
+  bench.world.script = () => OK;
+  assertEquals((await bench.play(60 * MINUTE)).filter((line) => line.startsWith("a")), ["a/x -", "a/x -"]);
+  const asked = bench.world.log.filter((line) => line.startsWith("c"));
+  assert(asked.length >= 2, bench.world.log.join(", "));
+  assertEquals(bench.world.log.filter((line) => line.startsWith("b")), []);
+  const waits = bench.announcer.status().map(({ state }) => state);
+  assertEquals(waits, ["waiting", "idle", "waiting"]);
+  await bench.announcer.stop();
+});
+
+Deno.test("Announcer.addTiers() lets the torrent's own trackers have their turn while the user's name peers", async () => {
+  const bench = new Bench([[A], [B]], ({ tracker }) => tracker === A ? DOWN : OK);
+  bench.announcer.addTiers([[C], [A]], { always: true });
+  const first = await bench.log(() => bench.announcer.start());
+  assertEquals(first.toSorted(), ["a/x started", "b/x started", "c/x started"]);
+  await bench.announcer.stop();
+});
+
 Deno.test("Announcer.setTiers() keeps to one tracker at a time for a private torrent (BEP 27)", async () => {
   const bench = new Bench([[A]], () => OK, { isPrivate: () => true });
   bench.announcer.start();

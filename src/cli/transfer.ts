@@ -200,7 +200,13 @@ class Run {
     const { CompletionCalls } = await import("./on_complete.ts");
     const { platform, shutdown } = this.#context;
     const onFailure = ({ infohash }: CompletedEvent, message: string) =>
-      view.event({ event: "warning", infohash, message: redact(message, secretsIn(url)), where: redact(url) });
+      view.event({
+        event: "warning",
+        infohash,
+        message: redact(message, secretsIn(url)),
+        where: redact(url),
+        loses: true,
+      });
     return new CompletionCalls(url, { platform, signal: shutdown.signal, onFailure });
   }
 

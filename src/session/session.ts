@@ -514,8 +514,9 @@ export class Session {
     }
   }
 
-  #warn({ what, where, why }: ShoalError, infohash: string | null = null): void {
-    this.#emit({ event: "warning", infohash, message: `${what}: ${why}`, where });
+  #warn({ kind, what, where, why }: ShoalError, infohash: string | null = null): void {
+    const loses = kind === "storage" && { loses: true };
+    this.#emit({ event: "warning", infohash, message: `${what}: ${why}`, where, ...loses });
   }
 
   /** The only place that emits events. It removes passkeys and passwords. */

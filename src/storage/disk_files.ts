@@ -445,6 +445,12 @@ export class DiskFiles {
     return `${this.#rootOf(file)}/${this.#nameOf(file)}`;
   }
 
+  /** Returns the path of a file under its final name, whether or not it is there. */
+  finalPathOf(index: number): string {
+    const file = this.#files[index]!;
+    return `${this.#rootOf(file)}/${file.names.final}`;
+  }
+
   /** All files of the torrent, whether or not they exist, followed by the partfile. */
   get all(): readonly Readonly<DiskFile>[] {
     return this.#files;

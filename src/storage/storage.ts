@@ -91,6 +91,15 @@ export class Storage {
     return await listPlace(disk.place, this.#options.platform.files);
   }
 
+  /**
+   * Returns the absolute paths of files under their final names. Only after {@linkcode Storage.open}.
+   *
+   * @param indexes Indexes of the files.
+   */
+  finalPaths(indexes: readonly number[]): string[] {
+    return indexes.map((index) => this.#working.now.disk.finalPathOf(index));
+  }
+
   /** Copy of the set of verified pieces. */
   get have(): Bitfield {
     return this.#working.now.have.clone();

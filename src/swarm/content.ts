@@ -317,6 +317,11 @@ export class Content {
     return this.#storage.move(folder, progress);
   }
 
+  /** Returns the absolute paths of files under their final names, given their indexes. Only after the check. */
+  finalPaths(indexes: readonly number[]): string[] {
+    return this.#storage.finalPaths(indexes);
+  }
+
   /**
    * Removes the files and the resume state. See {@linkcode Storage.removeData}.
    *

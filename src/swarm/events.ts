@@ -128,6 +128,11 @@ export interface WarningEvent {
   readonly message: string;
   /** The file or URL that the warning is about; may be empty. */
   readonly where: string;
+  /**
+   * `true` if something is lost or left undone, such as data, state that is kept between runs, or a notification.
+   * Absent otherwise.
+   */
+  readonly loses?: boolean;
 }
 
 /** Every wanted byte has been verified and is under its final name. */
@@ -144,6 +149,8 @@ export interface CompletedEvent {
   readonly bytes: number;
   /** `bytes / seconds`. */
   readonly rate: number;
+  /** Absolute paths of the wanted files, in the order of the torrent. */
+  readonly paths: readonly string[];
 }
 
 /** A torrent can't continue. */

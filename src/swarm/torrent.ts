@@ -730,7 +730,8 @@ export class Torrent implements TorrentHandle {
     const seconds = (this.#options.shared.platform.now() - this.#startedAt) / 1000;
     const bytes = this.downloaded;
     const rate = seconds > 0 ? bytes / seconds : 0;
-    this.#tell({ event: "completed", name: this.#name, seconds, bytes, rate });
+    const paths = this.#content!.finalPaths(this.wantedFiles);
+    this.#tell({ event: "completed", name: this.#name, seconds, bytes, rate, paths });
     this.#finish.resolve();
   }
 
@@ -774,7 +775,8 @@ export class Torrent implements TorrentHandle {
       if (pieces.length === 0) return;
       const which = pieces.length === 1 ? `piece ${pieces[0]}` : `${pieces.length} pieces`;
       const { message, where } = failureOf(error);
-      this.#tell({ event: "warning", message: `${which} can't be read and counts as missing: ${message}`, where });
+      const words = `${which} can't be read and counts as missing: ${message}`;
+      this.#tell({ event: "warning", message: words, where, loses: true });
       await this.#content!.forget(pieces);
       signal.throwIfAborted();
       // The disk may be unmounted: nothing can be served without it.
@@ -931,8 +933,8 @@ export class Torrent implements TorrentHandle {
   }
 
   #warn(error: unknown): void {
-    const { message, where } = failureOf(error);
-    this.#tell({ event: "warning", message, where });
+    const { code, message, where } = failureOf(error);
+    this.#tell({ event: "warning", message, where, ...(code === "storage" && { loses: true }) });
   }
 
   /** Reports faults of a torrent file that were tolerated. */

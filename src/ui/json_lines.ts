@@ -61,6 +61,7 @@ export function eventLine(event: ViewEvent, time: number): JsonLine {
         seconds: toThousandths(event.seconds),
         bytes: event.bytes,
         rate: Math.round(event.rate),
+        paths: event.paths,
       };
     case "error":
       return { ...head, code: event.code, message: event.message, where: event.where };

@@ -1,5 +1,6 @@
 /**
- * The view without progress (`--quiet`). Messages are printed only with `-v`.
+ * The view without progress (`--quiet`). Messages are printed only with `-v`, except for warnings that something is
+ * lost.
  *
  * @module
  */
@@ -7,7 +8,7 @@
 import { LogLines, plainLogLine } from "./log_lines.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
-/** A {@linkcode View} that prints nothing but messages with `-v`. */
+/** A {@linkcode View} that prints nothing but messages with `-v`, and warnings that something is lost. */
 export class QuietView implements View {
   readonly isPicture = false;
   readonly #options: ViewOptions;
@@ -21,11 +22,14 @@ export class QuietView implements View {
   /** Nothing to start. */
   start(): void {}
 
-  /** @param event Printed on standard error with `-v`. */
+  /** @param event Printed on standard error with `-v`, or if something is lost. */
   event(event: ViewEvent): void {
-    if (this.#options.verbosity === 0 || event.event === "error") return; // the caller writes its error line
+    if (event.event === "error") return; // the caller writes its error line
+    const loses = event.event === "warning" && event.loses === true;
     const line = this.#log.of(event);
-    if (line !== null) void this.#options.terminal.stderr.write(plainLogLine(line));
+    if (line !== null && (loses || this.#options.verbosity > 0)) {
+      void this.#options.terminal.stderr.write(plainLogLine(line));
+    }
   }
 
   /** @param text Printed on standard error with `-v`. */

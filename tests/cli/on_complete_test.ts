@@ -11,7 +11,7 @@ const WHERE = "http://hook.test/done?x=1";
 
 function completed(name: string): CompletedEvent {
   const { hex } = metaOf(name).infoHash;
-  return { event: "completed", infohash: hex, name, seconds: 2, bytes: 20_000, rate: 10_000 };
+  return { event: "completed", infohash: hex, name, seconds: 2, bytes: 20_000, rate: 10_000, paths: [`/data/${name}`] };
 }
 
 /** Downloads one torrent and emits that it is complete. */
@@ -35,11 +35,23 @@ Deno.test("--on-complete posts the completed event as --json prints it, once for
   assertEquals(await code, 0);
   const printed = world.events.filter(({ event }) => event === "completed");
   assertEquals(world.requests.map(({ body }) => JSON.parse(body!)), printed);
-  assertEquals(Object.keys(printed[0]!), ["event", "time", "infohash", "name", "seconds", "bytes", "rate"]);
+  assertEquals(Object.keys(printed[0]!), ["event", "time", "infohash", "name", "seconds", "bytes", "rate", "paths"]);
   const [{ url, method, headers }] = world.requests as [typeof world.requests[number]];
   assertEquals([url, method, headers], [URL_TEXT, "POST", { "content-type": "application/json" }]);
   assertEquals(warnings(world), []);
   assertClean(world);
+});
+
+Deno.test("--on-complete that failed is told even with --quiet", async () => {
+  const world = new World();
+  world.answer = () => ({ status: 404, text: "" });
+  const { code } = await world.start("a.torrent", "-q", "--on-complete", URL_TEXT);
+  world.session.emit({ event: "warning", infohash: null, message: "the UDP port is taken", where: "UDP" });
+  world.session.emit(completed("a"));
+  world.session.added[0]!.finish();
+  assertEquals(await code, 0);
+  const line = `shoal: warning: the completed event did not arrive: the server answers with status 404 (${WHERE})`;
+  assertEquals([world.terminal.stdout.text, world.terminal.stderr.lines], ["", [line]]);
 });
 
 Deno.test("--on-complete tries again after a while when the server can't be had, and the end waits for it", async () => {

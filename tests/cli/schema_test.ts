@@ -54,14 +54,22 @@ const SAMPLES: { readonly [Kind in PrintedEvent["event"]]: readonly Extract<Prin
   hash_failed: [{ event: "hash_failed", infohash, piece: 0, peers: ["10.0.0.1"] }],
   warning: [
     { event: "warning", infohash, message: "m", where: "" },
-    { event: "warning", ...ALL, message: "m", where: "w" },
+    { event: "warning", ...ALL, message: "m", where: "w", loses: true },
   ],
   port_map: [
     { event: "port_map", ...ALL, status: "ok", protocol: "udp", external: ":1", message: "m" },
     { event: "port_map", ...ALL, status: "error", protocol: null, external: null, message: "m" },
   ],
   dht: [{ event: "dht", ...ALL, status: "error", message: "m" }],
-  completed: [{ event: "completed", infohash, name: "a", seconds: 1.23456789, bytes: 5, rate: 4.05 }],
+  completed: [{
+    event: "completed",
+    infohash,
+    name: "a",
+    seconds: 1.23456789,
+    bytes: 5,
+    rate: 4.05,
+    paths: ["/a/b", "/a/c"],
+  }],
   error: [{ event: "error", infohash, code: "storage", message: "m", where: "w" }],
   stopped: [{ event: "stopped", infohash, downloaded: 1, uploaded: 2 }],
 };
@@ -164,6 +172,8 @@ Deno.test("real sessions and real files: every command prints what its schema sa
   const lines = await shoal(`${torrent} -o ${out} --json -v ${offline} ${peer}`);
   const seen = checkLines("events", lines);
   for (const event of ["added", "progress", "tracker", "peer", "completed", "stopped"]) assert(seen.has(event), event);
+  const completed = lines.map((line) => JSON.parse(line)).find(({ event }) => event === "completed");
+  assertEquals(completed.paths, [`${Deno.realPathSync(out)}/payload.bin`]);
   assertEquals(
     checkLines("events#/$defs/verify_line", await shoal(`verify --json ${torrent} ${out}`)).has("verified"),
     true,

@@ -35,6 +35,7 @@ const TRACKER_DOWN: ViewEvent = {
 };
 const COMPLETED: ViewEvent = {
   event: "completed",
+  paths: ["/data/a"],
   infohash: HASH,
   name: "debian.iso",
   seconds: 100,
@@ -598,7 +599,7 @@ Deno.test("JsonView prints the last progress before completed, peers with -v onl
   view.failed(new ShoalError("timeout", { what: "gave up", where: "debian.iso", why: "nothing arrived" }));
   const printed = terminal.stdout.lines.map((line) => JSON.parse(line));
   assertEquals(printed.map((line) => line.event), ["progress", "completed", "error"]);
-  assertEquals(Object.keys(printed[1]), ["event", "time", "infohash", "name", "seconds", "bytes", "rate"]);
+  assertEquals(Object.keys(printed[1]), ["event", "time", "infohash", "name", "seconds", "bytes", "rate", "paths"]);
   assertEquals(printed[2].code, "timeout");
   assertEquals(terminal.stderr.text, "");
   await view.close();

@@ -343,7 +343,9 @@ export function assertClean(world: World): void {
 export async function failure(args: readonly string[], code: number, world = new World()): Promise<string> {
   assertEquals(await world.run(...args), code, world.terminal.stderr.text);
   assertEquals(world.terminal.stderr.lines.length, 1, world.terminal.stderr.text);
-  assertEquals(world.terminal.stdout.text, "");
+  const { stdout } = world.terminal;
+  if (args.includes("--json")) assertEquals(stdout.lines.map((line) => JSON.parse(line).event), ["error"]);
+  else assertEquals(stdout.text, "");
   assertEquals(world.session.added, []);
   assertEquals(world.terminal.crashes.size, 0);
   assertMatch(world.terminal.stderr.text, /^shoal: error: /);

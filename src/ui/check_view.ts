@@ -174,9 +174,9 @@ export class LiveCheckView extends Ticking {
     this.#lastTick = now;
     // After a suspension, the signal that reports it may come only after this frame, so skip the frame.
     if (late || terminal.stdout.busy) return;
-    const { columns } = terminal.size();
+    const { columns, rows } = terminal.size();
     const lines = renderCheck(this.state, { columns, style: this.#style });
-    const text = this.#region.draw(lines, { columns, force: this.#redrawAll });
+    const text = this.#region.draw(lines, { columns, rows, force: this.#redrawAll });
     this.#redrawAll = false;
     if (text !== "") void terminal.stdout.write(text);
   }
@@ -184,7 +184,7 @@ export class LiveCheckView extends Ticking {
   protected end(): Promise<void> {
     this.#forget();
     const { terminal } = this.options;
-    return terminal.stdout.write(this.#region.end({ columns: terminal.size().columns, left: [] }));
+    return terminal.stdout.write(this.#region.end({ ...terminal.size(), left: [] }));
   }
 
   #disturbed(disturbance: Disturbance): void {

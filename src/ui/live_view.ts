@@ -95,10 +95,10 @@ export class LiveView implements View {
     this.#stopKeys?.();
     const { platform, terminal, savedIn, resumable } = this.#options;
     this.#summary.observe();
-    const { columns } = terminal.size();
+    const { columns, rows } = terminal.size();
     const summary = this.#summary.lines({ savedIn, resumable, style: this.#style, columns });
     const left = [...this.#takeWaiting(), ...this.#pane.splice(0), ...summary];
-    const written = terminal.stdout.write(this.#region.end({ columns, left }));
+    const written = terminal.stdout.write(this.#region.end({ columns, rows, left }));
     let deadline: Timer | undefined;
     const late = new Promise<void>((resolve) => deadline = platform.after(LAST_WRITE_MS, resolve));
     await Promise.race([written, late]);
@@ -142,7 +142,7 @@ export class LiveView implements View {
       peerRows: this.#peerRows,
       limits: controls.limits(),
     }, { columns, rows, style: this.#style });
-    const text = this.#region.draw(lines, { columns, above: this.#takeWaiting(), force: this.#redrawAll });
+    const text = this.#region.draw(lines, { columns, rows, above: this.#takeWaiting(), force: this.#redrawAll });
     this.#redrawAll = false;
     if (text !== "") void terminal.stdout.write(text);
   }

@@ -47,3 +47,30 @@ export function widthOf(text: string): number {
   const bare = text.replace(PAINT, "");
   return NARROW.test(bare) ? bare.length : stringWidth(bare);
 }
+
+/**
+ * Divides text into the rows that it takes in a window.
+ *
+ * @param text Printable text, with or without colours.
+ * @param columns Width of the window, in cells.
+ * @returns The rows without colours, at least one. A wide character that doesn't fit into the rest of a row starts the
+ * next one.
+ */
+export function rowsOf(text: string, columns: number): string[] {
+  const bare = text.replace(PAINT, "");
+  if (widthOf(bare) <= columns) return [bare];
+  const rows: string[] = [];
+  let row = "";
+  let left = columns;
+  for (const { segment } of new Intl.Segmenter().segment(bare)) {
+    const width = widthOf(segment);
+    if (width > left && row !== "") {
+      rows.push(row);
+      row = "";
+      left = columns;
+    }
+    row += segment;
+    left -= width;
+  }
+  return [...rows, row];
+}

@@ -292,11 +292,11 @@ Deno.test("LiveView sums up in place of the table, on lines that fit", async () 
   };
   assertStringIncludes(
     await sumUp(120),
-    "\x1b[Jdebian.iso: 3.73 GiB in 1m 40s (38.1 MiB/s), from 1 peer, gave back 95.4 MiB (ratio 0.05), saved in out\n",
+    "debian.iso: 3.73 GiB in 1m 40s (38.1 MiB/s), from 1 peer, gave back 95.4 MiB (ratio 0.05), saved in out\n",
   );
   assertStringIncludes(
     await sumUp(40),
-    "\x1b[Jdebian.iso\n  3.73 GiB in 1m 40s (38.1 MiB/s),\n  from 1 peer,\n" +
+    "debian.iso\n  3.73 GiB in 1m 40s (38.1 MiB/s),\n  from 1 peer,\n" +
       "  gave back 95.4 MiB (ratio 0.05),\n  saved in out\n",
   );
 });

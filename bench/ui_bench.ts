@@ -51,6 +51,7 @@ for (const [columns, rows] of [[40, 24], [80, 24], [200, 50]] as const) {
       log: [],
       peerRows: 20,
       limits: { down: null, up: null },
+      stalled: new Set(),
     }, { columns, rows, style });
   };
   Deno.bench(`a frame: 60,000 pieces, 100 peers, ${columns} by ${rows}`, () => frame(torrent));

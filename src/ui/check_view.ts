@@ -7,7 +7,7 @@
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { Disturbance, Terminal } from "../platform/terminal.ts";
 import { renderBar } from "./bar.ts";
-import { formatDuration, formatPercent, formatRate } from "./format.ts";
+import { formatColumnRate, formatDuration, formatPercent, formatRate } from "./format.ts";
 import { LiveRegion } from "./live_region.ts";
 import { painted, shown, type Style, styleFor } from "./style.ts";
 import { clip } from "./text.ts";
@@ -80,7 +80,7 @@ export function renderCheck(state: CheckState, { columns, style }: RenderCheckOp
   const name = clip(state.name, { width: Math.max(0, width - head.length - 2), style });
   const percent = formatPercent(state.fraction).padStart(6);
   const { rate, eta } = speedOf(state);
-  const fields = [percent, `${formatRate(rate).padStart(10)}`, `ETA ${formatDuration(eta).padEnd(7)}`];
+  const fields = [percent, formatColumnRate(rate).padStart(11), `ETA ${formatDuration(eta).padStart(7)}`];
   // Drop the less important fields in a narrow window.
   while (fields.length > 1 && MIN_BAR + fields.join("  ").length + 2 > width) fields.pop();
   const text = fields.join("  ");
@@ -93,7 +93,7 @@ export function renderCheck(state: CheckState, { columns, style }: RenderCheckOp
 function speedOf({ fraction, bytes, seconds }: CheckState): { readonly rate: number; readonly eta: number | null } {
   return {
     rate: seconds > 0 ? bytes / seconds : 0,
-    eta: fraction > 0 ? seconds * (1 - fraction) / fraction : null,
+    eta: fraction > 0 && fraction < 1 ? seconds * (1 - fraction) / fraction : null,
   };
 }
 

@@ -5,11 +5,12 @@
  */
 
 import type { FileSnapshot } from "../session/session_events.ts";
-import { formatPercent, formatSize } from "./format.ts";
+import { formatColumnSize, formatPercent } from "./format.ts";
 import { painted, type Style } from "./style.ts";
 import { clip } from "./text.ts";
 
-const NUMBERS_WIDTH = 6 + 2 + 8 + 2;
+const SIZE_WIDTH = 9;
+const NUMBERS_WIDTH = 6 + 2 + SIZE_WIDTH + 2;
 
 /** Options for {@linkcode renderFiles}. */
 export interface RenderFilesOptions {
@@ -46,6 +47,7 @@ function fileLine(file: FileSnapshot, width: number, style: Style): string {
   const part = (wanted ? formatPercent(done) : "not").padStart(6);
   const paint = !wanted ? "dim" : done >= 1 ? "green" : "cyan";
   const name = clip(path, { width: Math.max(1, width - NUMBERS_WIDTH), style });
-  const size8 = formatSize(size).padStart(8);
-  return `${painted(part, paint, style)}  ${size8}  ${wanted ? name : painted(name, "dim", style)}`;
+  return `${painted(part, paint, style)}  ${formatColumnSize(size).padStart(SIZE_WIDTH)}  ${
+    wanted ? name : painted(name, "dim", style)
+  }`;
 }

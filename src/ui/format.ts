@@ -22,6 +22,49 @@ export function formatSize(bytes: number): string {
   return Number.isFinite(bytes) ? prettyBytes(Math.max(0, Math.round(bytes)), { binary: true }) : UNKNOWN;
 }
 
+const COLUMN_UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB"];
+/** Largest number in a column with one decimal: the next one would have a digit more. */
+const COLUMN_MAX = 999.95;
+
+/**
+ * Formats a size for a column of sizes, always with one decimal, so that the numbers line up.
+ *
+ * @param bytes Bytes; a negative number counts as 0.
+ * @returns Text such as `0.5 KiB`, `1.5 GiB` or `700.0 MiB`, at most 9 characters; {@linkcode UNKNOWN} for a number that
+ * is not finite. Only 0 shows as `0.0 KiB`.
+ */
+export function formatColumnSize(bytes: number): string {
+  if (!Number.isFinite(bytes)) return UNKNOWN;
+  let value = Math.max(0, bytes) / 1024;
+  let unit = 0;
+  for (; value >= COLUMN_MAX && unit < COLUMN_UNITS.length - 1; unit++) value /= 1024;
+  const shown = value > 0 ? Math.max(0.1, value) : 0;
+  return `${shown.toFixed(1)} ${COLUMN_UNITS[unit]}`;
+}
+
+/**
+ * Formats a rate for a column of rates.
+ *
+ * @param bytes Bytes per second.
+ * @returns Text such as `1.5 MiB/s`, at most 11 characters; see {@linkcode formatColumnSize}.
+ */
+export function formatColumnRate(bytes: number): string {
+  return `${formatColumnSize(bytes)}/s`;
+}
+
+/**
+ * Formats a part of a size for the live view, in the unit of the whole and with as many decimals.
+ *
+ * @param done Bytes of the part.
+ * @param size Bytes of the whole.
+ * @returns Text such as `0.7 / 1.5 GiB`, at most 17 characters.
+ */
+export function formatColumnPart(done: number, size: number): string {
+  const whole = formatColumnSize(size);
+  const number = parseFloat(whole);
+  return `${(done >= size ? number : Math.max(0, done / size) * number).toFixed(1)} / ${whole}`;
+}
+
 /**
  * Formats a part of a size in the unit of the whole, so that the width hardly changes while the part grows.
  *
@@ -150,4 +193,14 @@ export function isOrAre(count: number): "is" | "are" {
  */
 export function ratioOf({ uploaded, verified }: Pick<TorrentSnapshot, "uploaded" | "verified">): number {
   return verified === 0 ? 0 : uploaded / verified;
+}
+
+/**
+ * Returns the remaining time of a torrent.
+ *
+ * @param torrent The torrent.
+ * @returns Seconds; `null` if unknown, and for a torrent that doesn't download or is complete.
+ */
+export function remainingTime({ state, eta }: Pick<TorrentSnapshot, "state" | "eta">): number | null {
+  return state === "downloading" && eta !== null && eta > 0 ? eta : null;
 }

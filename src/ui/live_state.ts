@@ -16,7 +16,7 @@ export interface LiveState {
   readonly order: PeerOrder;
   /** Panel below the torrent. */
   readonly panel: "overview" | "files" | "sources" | "help";
-  /** Index of the first file, or line of the sources, to show. */
+  /** Index of the first peer, file or line of the panel to show. */
   readonly scroll: number;
   /** Text typed in the limit prompt; `null` if the prompt is closed. */
   readonly prompt: string | null;
@@ -34,9 +34,9 @@ export type KeyAction =
 export interface LiveContext {
   /** Number of torrents. */
   readonly torrents: number;
-  /** Number of files of the selected torrent, or lines of its sources, whichever are shown. */
-  readonly files: number;
-  /** Lines per page. */
+  /** Number of peers, files or lines that can be scrolled in the panel. */
+  readonly items: number;
+  /** Number of them that are shown at once. */
   readonly page: number;
 }
 
@@ -57,7 +57,7 @@ const MAX_PROMPT = 32;
 export interface PressedOptions {
   /** The pressed key. */
   readonly key: Key;
-  /** Numbers of torrents, files and lines. */
+  /** Numbers of torrents, items and items per page. */
   readonly around: LiveContext;
 }
 
@@ -83,9 +83,9 @@ export function handleKey(state: LiveState, options: PressedOptions): PressedRes
   const name = key.kind === "named" ? key.name : key.character;
   const only = (change: Partial<LiveState>) => ({ state: { ...state, ...change }, action: null });
   const step = STEPS[name];
-  if (step !== undefined && (state.panel === "files" || state.panel === "sources")) {
-    return only({ scroll: scrolled(state, step, around) });
-  }
+  // In the overview of several torrents the arrows select one of them.
+  const selects = state.panel === "overview" && around.torrents > 1 && (name === "up" || name === "down");
+  if (step !== undefined && !selects) return only({ scroll: scrolled(state, step, around) });
   switch (name) {
     case "q":
       return { state, action: { kind: "quit" } };
@@ -95,18 +95,18 @@ export function handleKey(state: LiveState, options: PressedOptions): PressedRes
     case "P":
       return { state, action: { kind: "pause", all: true } };
     case "s":
-      return only({ order: PEER_ORDERS[(PEER_ORDERS.indexOf(state.order) + 1) % PEER_ORDERS.length]! });
+      return only({ order: PEER_ORDERS[(PEER_ORDERS.indexOf(state.order) + 1) % PEER_ORDERS.length]!, scroll: 0 });
     case "f":
       return only({ panel: state.panel === "files" ? "overview" : "files", scroll: 0 });
     case "t":
       return only({ panel: state.panel === "sources" ? "overview" : "sources", scroll: 0 });
     case "?":
     case "h":
-      return only({ panel: state.panel === "help" ? "overview" : "help" });
+      return only({ panel: state.panel === "help" ? "overview" : "help", scroll: 0 });
     case "l":
       return only({ prompt: "", complaint: "" });
     case "escape":
-      return only({ panel: "overview" });
+      return only({ panel: "overview", scroll: 0 });
     case "up":
     case "back-tab":
       return only(selected(state, -1, around));
@@ -118,7 +118,7 @@ export function handleKey(state: LiveState, options: PressedOptions): PressedRes
   }
 }
 
-/** Keys that scroll the list of files, by lines or pages. */
+/** Keys that scroll, by lines or pages. */
 const STEPS: Readonly<Record<string, readonly [number, "lines" | "pages"]>> = {
   "up": [-1, "lines"],
   "down": [1, "lines"],
@@ -128,9 +128,9 @@ const STEPS: Readonly<Record<string, readonly [number, "lines" | "pages"]>> = {
   "end": [Infinity, "lines"],
 };
 
-function scrolled(state: LiveState, [by, unit]: readonly [number, string], { files, page }: LiveContext): number {
+function scrolled(state: LiveState, [by, unit]: readonly [number, string], { items, page }: LiveContext): number {
   const wanted = state.scroll + by * (unit === "pages" ? Math.max(1, page) : 1);
-  return Math.max(0, Math.min(Math.max(0, files - page), wanted));
+  return Math.max(0, Math.min(Math.max(0, items - page), wanted));
 }
 
 function selected(state: LiveState, by: number, { torrents }: LiveContext): Partial<LiveState> {

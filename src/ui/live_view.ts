@@ -12,10 +12,9 @@ import { LiveRegion } from "./live_region.ts";
 import { type LogLine, LogLines, plainLogLine, styledLogLine } from "./log_lines.ts";
 import { type Style, styleFor } from "./style.ts";
 import { Summary } from "./summary.ts";
-import { filePage, logRows, renderDashboard } from "./dashboard.ts";
+import { logRows, type Picture, renderDashboard, scrollArea, type Window } from "./dashboard.ts";
 import { KeyReader } from "./keys.ts";
 import { FIRST_STATE, handleKey, type KeyAction, type LiveState } from "./live_state.ts";
-import { countSourceLines } from "./source_lines.ts";
 import { RateHistory } from "./spark.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
@@ -25,6 +24,8 @@ const FRAME_MS = 200;
 const LAST_WRITE_MS = 500;
 /** Milliseconds without a frame after which the program may have been suspended. */
 const LATE_MS = 2 * FRAME_MS;
+/** Milliseconds without data after which a download is called stalled. */
+const STALLED_MS = 10_000;
 /** Most messages to keep for the next frame. The oldest are dropped if the terminal is blocked. */
 const MAX_WAITING = 200;
 
@@ -38,6 +39,8 @@ export class LiveView implements View {
   readonly #log: LogLines;
   readonly #keys = new KeyReader();
   readonly #rates = new Map<string, { readonly down: RateHistory; readonly up: RateHistory }>();
+  /** Time at which each torrent last got data or did something else than download, by info-hash. */
+  readonly #movedAt = new Map<string, number>();
   #state: LiveState = FIRST_STATE;
   #torrents: readonly TorrentSnapshot[] = [];
   /** Most peers shown since the window or the selected torrent changed. */
@@ -117,21 +120,38 @@ export class LiveView implements View {
       const { down, up } = this.#ratesOf(torrent);
       down.note(now, torrent.rateDown);
       up.note(now, torrent.rateUp);
+      const moves = torrent.state !== "downloading" || torrent.rateDown > 0;
+      const { hex } = torrent.infoHash;
+      if (moves || !this.#movedAt.has(hex)) this.#movedAt.set(hex, now);
     }
     // After a suspension, the signal that reports it may come only after this frame, so skip the frame.
     if (!late) this.#draw();
   }
 
   #draw(): void {
-    const { terminal, controls } = this.#options;
+    const { terminal } = this.#options;
     if (terminal.stdout.busy) return;
     const { columns, rows } = terminal.size();
     const selected = this.#torrents[this.#state.selected];
-    const hash = selected?.infoHash.hex ?? "";
     this.#peerRows = Math.max(this.#peerRows, selected?.peers.length ?? 0);
-    const pane = logRows({ columns, rows }, this.#torrents.length);
+    const pane = logRows(this.#picture, this.#window);
     this.#waiting.push(...this.#pane.splice(0, Math.max(0, this.#pane.length - pane)));
-    const lines = renderDashboard({
+    const lines = renderDashboard(this.#picture, this.#window);
+    const text = this.#region.draw(lines, { columns, rows, above: this.#takeWaiting(), force: this.#redrawAll });
+    this.#redrawAll = false;
+    if (text !== "") void terminal.stdout.write(text);
+  }
+
+  get #window(): Window {
+    return { ...this.#options.terminal.size(), style: this.#style };
+  }
+
+  get #picture(): Picture {
+    const { controls, platform } = this.#options;
+    const selected = this.#torrents[this.#state.selected];
+    const hash = this.#selectedHash;
+    const since = platform.now() - STALLED_MS;
+    return {
       torrents: this.#torrents,
       state: this.#state,
       rates: this.#ratesOf(selected),
@@ -141,10 +161,8 @@ export class LiveView implements View {
       log: this.#pane,
       peerRows: this.#peerRows,
       limits: controls.limits(),
-    }, { columns, rows, style: this.#style });
-    const text = this.#region.draw(lines, { columns, rows, above: this.#takeWaiting(), force: this.#redrawAll });
-    this.#redrawAll = false;
-    if (text !== "") void terminal.stdout.write(text);
+      stalled: new Set([...this.#movedAt].filter(([, at]) => at <= since).map(([hex]) => hex)),
+    };
   }
 
   #ratesOf(torrent: TorrentSnapshot | undefined): { readonly down: RateHistory; readonly up: RateHistory } {
@@ -157,9 +175,7 @@ export class LiveView implements View {
   #typed(bytes: Bytes): void {
     if (!this.#open) return;
     for (const key of this.#keys.read(bytes, { typing: this.#state.prompt !== null })) {
-      const window = this.#options.terminal.size();
-      const count = this.#torrents.length;
-      const around = { torrents: count, files: this.#panelLines(window.columns), page: filePage(window, count) };
+      const around = { torrents: this.#torrents.length, ...scrollArea(this.#picture, this.#window) };
       const { state, action } = handleKey(this.#state, { key, around });
       if (state.selected !== this.#state.selected) this.#peerRows = 0;
       this.#state = state;
@@ -167,13 +183,6 @@ export class LiveView implements View {
     }
     this.#torrents = this.#summary.observe();
     this.#draw();
-  }
-
-  /** Number of lines that the present panel scrolls through. */
-  #panelLines(columns: number): number {
-    const { controls } = this.#options;
-    if (this.#state.panel === "files") return controls.files(this.#selectedHash).length;
-    return this.#state.panel === "sources" ? countSourceLines(controls.sources(this.#selectedHash), columns) : 0;
   }
 
   get #selectedHash(): string {

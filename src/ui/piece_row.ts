@@ -56,7 +56,7 @@ export function renderPieces(map: PieceMap, place: MapPlace): string[] {
   for (let at = 0; at < wide.length && lines.length < place.rows; at += width) {
     lines.push(joined(wide.slice(at, at + width), style));
   }
-  return [heading(map, { width, style, rare: looks.some(({ paint }) => paint === "red") }), ...lines];
+  return [heading(map, { width, style }), ...lines];
 }
 
 function lookOf(cell: PieceCell, common: number, style: Style): Look {
@@ -95,21 +95,52 @@ function mixed(part: number): readonly [number, number, number] {
   return [at(0), at(1), at(2)];
 }
 
-function heading(
-  map: PieceMap,
-  { width, style, rare }: { readonly width: number; readonly style: Style; readonly rare: boolean },
-): string {
-  const marks = !style.color || !style.unicode;
-  const shades = style.unicode ? SHADES : ASCII_SHADES;
-  const count = `${formatCount(map.have)} of ${formatCount(map.pieces)} pieces`;
-  const legend: readonly (readonly [string, Paint, string])[] = [
-    [shades[4]!, "cyan", "have"],
-    [marks ? ACTIVE : shades[2]!, "yellow", "coming"],
-    ...(rare ? [[marks ? RARE : shades[1]!, "red", "rare"] as const] : []),
-    [shades[0]!, "dim", "missing"],
+/**
+ * Returns the marks of the piece map with what they mean.
+ *
+ * @param style What the terminal can show.
+ * @returns Painted marks, and explanations of up to 36 cells.
+ */
+export function pieceMarks(style: Style): readonly (readonly [mark: string, meaning: string])[] {
+  const { shades, active, rare } = marksOf(style);
+  const [none, some, half, most, all] = [...shades];
+  const parts = [most, half, some].map((shade) => painted(shade!, "cyan", style)).join(" ");
+  const told = (paint: Paint) => active === ACTIVE ? "" : ` (${paint})`;
+  return [
+    [painted(all!, "cyan", style), "here"],
+    [parts, "partly here: most, half, some"],
+    [painted(none!, "dim", style), "missing"],
+    [painted(active, "yellow", style), `coming: requested now${told("yellow")}`],
+    [painted(rare, "red", style), `rare: one peer has it, or none${told("red")}`],
+    [painted(UNWANTED, "dim", style), "not wanted"],
   ];
-  const length = legend.reduce((sum, [, , word]) => sum + word.length + 4, 0);
-  if (count.length + length > width) return painted(clip(count, { width, style }), "dim", style);
+}
+
+/** Returns the marks that a terminal can show. Where it has colours, they tell what is coming and what is rare. */
+function marksOf(style: Style): { readonly shades: string; readonly active: string; readonly rare: string } {
+  const shades = style.unicode ? SHADES : ASCII_SHADES;
+  if (!style.color || !style.unicode) return { shades, active: ACTIVE, rare: RARE };
+  return { shades, active: shades[2]!, rare: shades[1]! };
+}
+
+function heading(map: PieceMap, { width, style }: { readonly width: number; readonly style: Style }): string {
+  const { shades, active, rare } = marksOf(style);
+  const count = `${formatCount(map.have)} of ${formatCount(map.pieces)} pieces`;
+  const all: readonly (readonly [string, Paint, string])[] = [
+    [shades[4]!, "cyan", "have"],
+    [shades[3]!, "cyan", "part"],
+    [active, "yellow", "coming"],
+    [rare, "red", "rare"],
+    [shades[0]!, "dim", "missing"],
+    [UNWANTED, "dim", "not wanted"],
+  ];
+  // What is explained last is left out first.
+  const room = width - count.length;
+  const lengthOf = (legend: typeof all) => legend.reduce((sum, [, , word]) => sum + word.length + 4, 0);
+  const without = (...words: string[]) => all.filter(([, , word]) => !words.includes(word));
+  const legend = [all, without("not wanted"), without("not wanted", "part")]
+    .find((legend) => lengthOf(legend) <= room);
+  if (legend === undefined) return painted(clip(count, { width, style }), "dim", style);
   const right = legend.map(([mark, paint, word]) => `${painted(mark, paint, style)} ${painted(word, "dim", style)}`);
-  return painted(count, "dim", style) + " ".repeat(width - count.length - length + 2) + right.join("  ");
+  return painted(count, "dim", style) + " ".repeat(room - lengthOf(legend) + 2) + right.join("  ");
 }

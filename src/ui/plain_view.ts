@@ -6,7 +6,16 @@
 
 import type { Timer } from "../platform/platform.ts";
 import type { TorrentSnapshot, TorrentState } from "../session/session_events.ts";
-import { formatDuration, formatPart, formatPercent, formatPlural, formatRate, formatSize, ratioOf } from "./format.ts";
+import {
+  formatDuration,
+  formatPart,
+  formatPercent,
+  formatPlural,
+  formatRate,
+  formatSize,
+  ratioOf,
+  remainingTime,
+} from "./format.ts";
 import { type LogLine, LogLines, plainLogLine } from "./log_lines.ts";
 import { shown, type Style } from "./style.ts";
 import { Summary } from "./summary.ts";
@@ -147,7 +156,8 @@ function describe(torrent: TorrentSnapshot): string {
   const up = `${formatRate(torrent.rateUp)} up`;
   switch (torrent.state) {
     case "downloading": {
-      const eta = torrent.eta === null ? "" : `, ETA ${formatDuration(torrent.eta)}`;
+      const left = remainingTime(torrent);
+      const eta = left === null ? "" : `, ETA ${formatDuration(left)}`;
       const part = `${formatPercent(torrent.progress)} (${formatPart(torrent.verified, torrent.size)})`;
       return `${part}, ${formatRate(torrent.rateDown)} down, ${up}, ${peers}${eta}`;
     }
@@ -156,7 +166,7 @@ function describe(torrent: TorrentSnapshot): string {
     case "metadata":
       return `metadata (${formatPercent(torrent.progress)}), ${peers}`;
     case "error":
-      return `failed at ${formatPercent(torrent.progress)}: ${torrent.error}`;
+      return `failed at ${formatPercent(torrent.progress)}: ${shown(torrent.error ?? "", STYLE)}`;
     default:
       return `${torrent.state} (${formatPercent(torrent.progress)})`;
   }

@@ -1,54 +1,42 @@
 /**
- * Draws torrents with their progress, and tables of torrents and peers, for the live view.
+ * Draws a torrent with its progress, and a table of its peers, for the live view.
  *
  * @module
  */
 
-import stringWidth from "string-width";
-import type { PeerSnapshot, TorrentSnapshot, TorrentState } from "../session/session_events.ts";
+import type { PeerSnapshot, TorrentSnapshot } from "../session/session_events.ts";
 import { renderBar } from "./bar.ts";
 import {
+  formatColumnPart,
+  formatColumnRate,
+  formatColumnSize,
+  formatCount,
   formatDuration,
-  formatPart,
   formatPercent,
   formatPlural,
-  formatRate,
-  formatSize,
   ratioOf,
+  remainingTime,
   UNKNOWN,
 } from "./format.ts";
-import { type Column, renderGrid } from "./grid.ts";
+import { type Column, numberColumn, renderGrid } from "./grid.ts";
 import { type Paint, painted, type Style } from "./style.ts";
-import { clip } from "./text.ts";
+import { clip, widthOf } from "./text.ts";
+import { STATUS_PAINT, STATUS_WIDTH, statusOf } from "./torrent_status.ts";
 
 /** Largest width of a table, in cells. A wider table is harder to read. */
-const MAX_WIDTH = 120;
+export const MAX_WIDTH = 120;
 const MIN_WIDTH = 40;
-const MAX_PEERS = 20;
 /** Length of the longest IPv6 address with brackets and port. */
 const MAX_ADDRESS = 47;
 /** Smallest width at which bar and numbers share a line. */
 const ONE_LINE_WIDTH = 78;
 /** Smallest width at which the remaining time has a label. */
 const LABEL_WIDTH = 60;
-/** Length of the longest state. */
-const STATE_WIDTH = 11;
-const PERCENT_WIDTH = 6;
-const RATE_WIDTH = 10;
-const TIME_WIDTH = 7;
-const SIZE_WIDTH = 8;
-
-const STATE_PAINT: Readonly<Record<TorrentState, Paint>> = {
-  metadata: "yellow",
-  checking: "yellow",
-  downloading: "cyan",
-  seeding: "green",
-  paused: "yellow",
-  queued: "yellow",
-  stopping: "yellow",
-  stopped: "dim",
-  error: "red",
-};
+/** Widths of numbers, in cells. */
+export const PERCENT_WIDTH = 6;
+export const RATE_WIDTH = 11;
+export const TIME_WIDTH = 7;
+export const SIZE_WIDTH = 9;
 
 /** Space to draw in. */
 export interface DrawingSpace {
@@ -58,6 +46,12 @@ export interface DrawingSpace {
   readonly style: Style;
 }
 
+/** Options for {@linkcode renderTorrent}. */
+export interface RenderTorrentOptions extends DrawingSpace {
+  /** Whether nothing has come for some time. */
+  readonly stalled: boolean;
+}
+
 /**
  * Draws the name, progress bar and numbers of a torrent.
  *
@@ -65,30 +59,26 @@ export interface DrawingSpace {
  * @param place The space.
  * @returns Two lines, or three in a narrow window.
  */
-export function renderTorrent(torrent: TorrentSnapshot, place: DrawingSpace): string[] {
-  const { style } = place;
+export function renderTorrent(torrent: TorrentSnapshot, place: RenderTorrentOptions): string[] {
+  const { style, stalled } = place;
   const { width } = place;
   if (width < MIN_WIDTH) return renderNarrow(torrent, place);
-  const paint = STATE_PAINT[torrent.state];
+  const paint = STATUS_PAINT[statusOf(torrent, stalled)];
   const percent = formatPercent(torrent.progress).padStart(PERCENT_WIDTH);
   const bar = (cells: number): string => renderBar(torrent.progress, { width: cells, paint, style });
-  const title = renderTitle(torrent, { width, style });
-  if (width < ONE_LINE_WIDTH) {
-    return [
-      title,
-      `${bar(width - PERCENT_WIDTH - 1)} ${percent}`,
-      joinFields(torrentFields(torrent, { width, style }), width).trimStart(),
-    ];
-  }
+  const title = renderTitle(torrent, place);
   const fields = torrentFields(torrent, { width, style });
+  if (width < ONE_LINE_WIDTH) {
+    return [title, `${bar(width - PERCENT_WIDTH - 1)} ${percent}`, joinFields(fields, width).trimStart()];
+  }
   const taken = fields.reduce((sum, field) => sum + field.width + 2, PERCENT_WIDTH + 1);
-  return [title, `${bar(width - taken)} ${percent}  ${joinFields(fields, width)}`];
+  return [title, `${bar(width - taken)} ${percent}  ${joinFields(fields, width)}`.trimEnd()];
 }
 
 /** Draws a torrent in a very narrow window. */
-function renderNarrow(torrent: TorrentSnapshot, { width, style }: DrawingSpace): string[] {
+function renderNarrow(torrent: TorrentSnapshot, { width, style, stalled }: RenderTorrentOptions): string[] {
   const percent = formatPercent(torrent.progress).padStart(PERCENT_WIDTH);
-  const paint = STATE_PAINT[torrent.state];
+  const paint = STATUS_PAINT[statusOf(torrent, stalled)];
   const bar = width < PERCENT_WIDTH + 4
     ? ""
     : `${renderBar(torrent.progress, { width: width - PERCENT_WIDTH - 1, paint, style })} `;
@@ -96,15 +86,16 @@ function renderNarrow(torrent: TorrentSnapshot, { width, style }: DrawingSpace):
   return [bar + percent, name, joinFields(torrentFields(torrent, { width, style }), width).trimStart()];
 }
 
-function renderTitle(torrent: TorrentSnapshot, { width, style }: DrawingSpace): string {
+function renderTitle(torrent: TorrentSnapshot, { width, style, stalled }: RenderTorrentOptions): string {
   const peers = width < ONE_LINE_WIDTH
     ? formatPlural(torrent.peerCount, "peer")
     : `${formatPlural(torrent.peerCount, "peer")}, ${formatPlural(torrent.seedCount, "seed")}`;
-  const stateWidth = width < ONE_LINE_WIDTH ? torrent.state.length : STATE_WIDTH;
-  const state = painted(torrent.state.padEnd(stateWidth), STATE_PAINT[torrent.state], style);
-  const room = width - stateWidth - peers.length - 4;
+  const status = statusOf(torrent, stalled);
+  const statusWidth = width < ONE_LINE_WIDTH ? status.length : STATUS_WIDTH;
+  const state = painted(status.padEnd(statusWidth), STATUS_PAINT[status], style);
+  const room = width - statusWidth - peers.length - 4;
   const name = clip(torrent.name, { width: room, style });
-  const space = " ".repeat(room - stringWidth(name) + 2);
+  const space = " ".repeat(room - widthOf(name) + 2);
   return `${state}  ${painted(name, "bold", style)}${space}${painted(peers, "dim", style)}`;
 }
 
@@ -117,20 +108,27 @@ interface Field {
 
 function torrentFields(torrent: TorrentSnapshot, { width, style }: DrawingSpace): Field[] {
   const rate = (value: number, glyph: string): string => {
-    return painted(`${glyph} ${formatRate(value).padStart(RATE_WIDTH)}`, value > 0 ? "plain" : "dim", style);
+    return painted(`${glyph} ${formatColumnRate(value).padStart(RATE_WIDTH)}`, value > 0 ? "plain" : "dim", style);
   };
   const seeding = torrent.state === "seeding";
-  const label = width < LABEL_WIDTH ? "" : "ETA ";
-  const remaining = seeding ? `ratio ${formatRatio(torrent)}` : label + formatDuration(torrent.eta).padEnd(TIME_WIDTH);
-  // Both numbers share a unit, so four characters are enough for the first.
-  const partWidth = formatSize(torrent.size).length + 7;
-  const part = { text: formatPart(torrent.verified, torrent.size).padStart(partWidth), width: partWidth, priority: 3 };
+  const part = formatColumnPart(torrent.verified, torrent.size);
+  const whole = formatColumnPart(torrent.size, torrent.size);
+  const narrow = width < LABEL_WIDTH;
+  const sizes = (narrow ? part.replaceAll(" / ", "/") : part).padStart(whole.length - (narrow ? 2 : 0));
   return [
-    ...(torrent.size === 0 ? [] : [part]),
+    ...(torrent.size === 0 ? [] : [{ text: sizes, width: sizes.length, priority: 3 }]),
     { text: rate(torrent.rateDown, style.unicode ? "\u2193" : "D"), width: RATE_WIDTH + 2, priority: seeding ? 4 : 1 },
     { text: rate(torrent.rateUp, style.unicode ? "\u2191" : "U"), width: RATE_WIDTH + 2, priority: seeding ? 1 : 4 },
-    { text: remaining, width: Math.max(remaining.length, label.length + TIME_WIDTH), priority: 2 },
+    ...remainingField(torrent, narrow),
   ];
+}
+
+/** Returns the ratio of a complete torrent, and the remaining time of one that downloads. */
+function remainingField(torrent: TorrentSnapshot, narrow: boolean): Field[] {
+  const field = (text: string): Field[] => [{ text, width: text.length, priority: 2 }];
+  if (torrent.size > 0 && torrent.verified >= torrent.size) return field(`ratio ${formatRatio(torrent)}`);
+  if (torrent.state !== "downloading") return [];
+  return field((narrow ? "" : "ETA ") + formatDuration(remainingTime(torrent)).padStart(TIME_WIDTH));
 }
 
 function joinFields(fields: readonly Field[], width: number): string {
@@ -147,72 +145,6 @@ function formatRatio(torrent: TorrentSnapshot): string {
   const ratio = ratioOf(torrent);
   return ratio < 100 ? ratio.toFixed(2) : ratio.toFixed(0);
 }
-
-/** Options for {@linkcode renderList}. */
-export interface RenderListOptions extends DrawingSpace {
-  /** Index of the selected torrent; `null` for none. */
-  readonly selected: number | null;
-  /** Most lines, at least 1. */
-  readonly room: number;
-}
-
-/**
- * Draws a line for each torrent.
- *
- * @param torrents The torrents, at least one.
- * @param place See {@linkcode RenderListOptions}.
- * @returns The lines. If not all torrents fit, the torrents around the selected one, and a line with totals.
- */
-export function renderList(torrents: readonly TorrentSnapshot[], place: RenderListOptions): string[] {
-  const { width, room, style, selected } = place;
-  const count = torrents.length <= room ? torrents.length : Math.max(1, room - 1);
-  const first = Math.max(0, Math.min(torrents.length - count, (selected ?? 0) - Math.floor(count / 2)));
-  const mark = style.unicode ? "\u25b8" : ">";
-  const indent = selected === null ? 0 : 2;
-  const rows = torrents.slice(first, first + count);
-  const lines = renderGrid(rows, { columns: SHORT_COLUMNS, width: Math.max(1, width - indent), head: false, style })
-    .map((line, i) => {
-      if (selected === null) return line;
-      return first + i === selected ? `${painted(mark, "bold", style)} ${line}` : `  ${line}`;
-    });
-  if (count === torrents.length || room < 2) return lines;
-  const total = (of: (torrent: TorrentSnapshot) => number): string =>
-    formatRate(torrents.reduce((sum, torrent) => sum + of(torrent), 0));
-  const more = `${torrents.length - count} more; all: ${total((t) => t.rateDown)} down, ${total((t) => t.rateUp)} up`;
-  return [...lines, painted(clip(more, { width, style }), "dim", style)];
-}
-
-const SHORT_COLUMNS: readonly Column<TorrentSnapshot>[] = [
-  {
-    header: "DONE",
-    align: "right",
-    min: PERCENT_WIDTH,
-    max: PERCENT_WIDTH,
-    priority: 1,
-    text: (torrent) => formatPercent(torrent.progress),
-    paint: (torrent) => STATE_PAINT[torrent.state],
-  },
-  numberColumn("SIZE", { width: SIZE_WIDTH, priority: 5, value: (torrent) => torrent.size, format: formatSize }),
-  numberColumn("DOWN", { width: RATE_WIDTH, priority: 3, value: (torrent) => torrent.rateDown, format: formatRate }),
-  numberColumn("UP", { width: RATE_WIDTH, priority: 6, value: (torrent) => torrent.rateUp, format: formatRate }),
-  {
-    header: "ETA",
-    min: TIME_WIDTH,
-    max: TIME_WIDTH,
-    priority: 4,
-    text: (torrent) => formatDuration(torrent.eta),
-    paint: () => "dim",
-  },
-  {
-    header: "STATE",
-    min: STATE_WIDTH,
-    max: STATE_WIDTH,
-    priority: 7,
-    text: (torrent) => torrent.state,
-    paint: (torrent) => STATE_PAINT[torrent.state],
-  },
-  { header: "NAME", min: 18, max: MAX_WIDTH, priority: 2, text: (torrent) => torrent.name },
-];
 
 /** Wide enough for any IPv4 address. Widened for IPv6 addresses if there is space. */
 const ADDRESS: Column<PeerSnapshot> = {
@@ -236,37 +168,12 @@ const PEER_COLUMNS: readonly Column<PeerSnapshot>[] = [
     text: (peer) => formatPercent(peer.progress, 0),
     paint: activity,
   },
-  numberColumn("DOWN", { width: RATE_WIDTH, priority: 2, value: (peer) => peer.rateDown, format: formatRate }),
-  numberColumn("UP", { width: RATE_WIDTH, priority: 4, value: (peer) => peer.rateUp, format: formatRate }),
-  numberColumn("GOT", { width: SIZE_WIDTH, priority: 7, value: (peer) => peer.downloaded, format: formatSize }),
-  numberColumn("GAVE", { width: SIZE_WIDTH, priority: 8, value: (peer) => peer.uploaded, format: formatSize }),
-  { header: "CLIENT", min: 12, max: 40, priority: 5, text: (peer) => peer.client || UNKNOWN, paint: activity },
+  numberColumn("DOWN", { width: RATE_WIDTH, priority: 2, value: (peer) => peer.rateDown, format: formatColumnRate }),
+  numberColumn("UP", { width: RATE_WIDTH, priority: 4, value: (peer) => peer.rateUp, format: formatColumnRate }),
+  numberColumn("GOT", { width: SIZE_WIDTH, priority: 7, value: (peer) => peer.downloaded, format: formatColumnSize }),
+  numberColumn("GAVE", { width: SIZE_WIDTH, priority: 8, value: (peer) => peer.uploaded, format: formatColumnSize }),
+  { header: "CLIENT", min: 9, max: 40, priority: 5, text: (peer) => peer.client || UNKNOWN, paint: activity },
 ];
-
-/** Options for {@linkcode numberColumn}. */
-interface NumberColumnOptions<Row> {
-  /** Width in cells. */
-  readonly width: number;
-  /** See {@linkcode Column.priority}. */
-  readonly priority: number;
-  /** Returns the number of a row. */
-  readonly value: (row: Row) => number;
-  /** Formats a number above 0. */
-  readonly format: (value: number) => string;
-}
-
-function numberColumn<Row>(header: string, options: NumberColumnOptions<Row>): Column<Row> {
-  const { width, priority, value, format } = options;
-  return {
-    header,
-    align: "right",
-    min: width,
-    max: width,
-    priority,
-    text: (row) => value(row) > 0 ? format(value(row)) : UNKNOWN,
-    paint: (row) => value(row) > 0 ? "plain" : "dim",
-  };
-}
 
 function activity(peer: PeerSnapshot): Paint {
   return peer.rateDown > 0 || peer.rateUp > 0 ? "plain" : "dim";
@@ -294,6 +201,20 @@ export interface RenderPeersOptions extends DrawingSpace {
   readonly order: PeerOrder;
   /** Most lines, at least 2. */
   readonly room: number;
+  /** Index of the first peer to show. */
+  readonly scroll: number;
+  /** Keys that scroll, such as `arrows`. */
+  readonly keys: string;
+}
+
+/**
+ * Returns the number of peers that {@linkcode renderPeers} shows.
+ *
+ * @param count Number of peers.
+ * @param room Most lines.
+ */
+export function peerPage(count: number, room: number): number {
+  return Math.max(1, count <= room - 1 ? count : room - 2);
 }
 
 /**
@@ -301,11 +222,14 @@ export interface RenderPeersOptions extends DrawingSpace {
  *
  * @param peers The peers.
  * @param place See {@linkcode RenderPeersOptions}.
- * @returns A line of headings and a line for each of the first peers; no lines if there are no peers.
+ * @returns A line of headings, a line for each peer that fits, and a line that counts the others; no lines if there are
+ * no peers.
  */
 export function renderPeers(peers: readonly PeerSnapshot[], place: RenderPeersOptions): string[] {
-  const { style, order, room } = place;
-  const rows = sorted(peers, order).slice(0, Math.min(MAX_PEERS, room - 1));
+  const { style, order, room, keys } = place;
+  const page = peerPage(peers.length, room);
+  const first = Math.max(0, Math.min(place.scroll, peers.length - page));
+  const rows = sorted(peers, order).slice(first, first + page);
   if (rows.length === 0) return [];
   const longest = Math.max(...rows.map((peer) => peer.address.length));
   const columns = PEER_COLUMNS.map((column) => ({
@@ -313,7 +237,16 @@ export function renderPeers(peers: readonly PeerSnapshot[], place: RenderPeersOp
     ...(column === ADDRESS && { max: Math.max(column.max, Math.min(longest, MAX_ADDRESS)) }),
     ...(column.header === HEADERS[order] && { headPaint: "bold" as const }),
   }));
-  return renderGrid(rows, { columns, width: Math.min(place.width, MAX_WIDTH), head: true, style });
+  const width = Math.min(place.width, MAX_WIDTH);
+  const lines = renderGrid(rows, { columns, width, head: true, style });
+  if (page === peers.length || room < 3) return lines;
+  const after = peers.length - first - page;
+  const parts = [
+    ...(first > 0 ? [`${formatCount(first)} above`] : []),
+    ...(after > 0 ? [`${formatCount(after)} more`] : []),
+    `${keys} scroll`,
+  ];
+  return [...lines, painted(clip(parts.join(", "), { width, style }), "dim", style)];
 }
 
 type Compare = (a: PeerSnapshot, b: PeerSnapshot) => number;

@@ -74,3 +74,30 @@ export function rowsOf(text: string, columns: number): string[] {
   }
   return [...rows, row];
 }
+
+/** Options for {@linkcode packWords}. */
+export interface PackOptions extends ClipOptions {
+  /** Most lines, 0 or more. */
+  readonly room: number;
+}
+
+/**
+ * Makes text from outside printable and breaks it into lines between words.
+ *
+ * @param text Text from outside.
+ * @param options See {@linkcode PackOptions}.
+ * @returns Lines of at most `width` cells. The last one ends with an ellipsis if the text doesn't fit into `room` lines.
+ */
+export function packWords(text: string, { width, style, room }: PackOptions): string[] {
+  const lines: string[] = [];
+  let rest = shown(text, style).trim();
+  while (rest !== "" && lines.length < room) {
+    const [row] = rowsOf(rest, width);
+    const end = row!.length === rest.length ? rest.length : rest.lastIndexOf(" ", row!.length);
+    // A word that is longer than a line is broken.
+    const line = lines.length === room - 1 ? clip(rest, { width, style }) : rest.slice(0, end > 0 ? end : row!.length);
+    lines.push(line.trimEnd());
+    rest = rest.slice(line.length).trimStart();
+  }
+  return lines;
+}

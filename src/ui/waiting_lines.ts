@@ -6,7 +6,7 @@
 
 import type { TorrentSnapshot } from "../session/session_events.ts";
 import { painted, type Style } from "./style.ts";
-import { clip, widthOf } from "./text.ts";
+import { clip, packWords, widthOf } from "./text.ts";
 
 /** Between the phrases of a sentence. */
 const DOT = " \u00b7 ";
@@ -34,7 +34,7 @@ export function renderWaiting(torrent: TorrentSnapshot, options: RenderWaitingOp
   const { waiting, state } = torrent;
   if (waiting === null || state === "paused" || state === "queued") return [];
   const words = style.unicode ? waiting : waiting.replaceAll(DOT, "; ");
-  const lines = broken(words, width);
+  const lines = broken(words, { width, style });
   const shown = lines.length <= MAX_LINES
     ? lines
     : [...lines.slice(0, MAX_LINES - 1), lines.slice(MAX_LINES - 1).join(" ")];
@@ -42,24 +42,14 @@ export function renderWaiting(torrent: TorrentSnapshot, options: RenderWaitingOp
 }
 
 /** Breaks a sentence into lines: after a dot if the phrase after it fits into a line, otherwise after a word. */
-function broken(sentence: string, width: number): string[] {
+function broken(sentence: string, { width, style }: RenderWaitingOptions): string[] {
   const lines: string[] = [];
   for (const phrase of sentence.split(DOT)) {
     const last = lines.at(-1);
     const longer = last === undefined ? phrase : last + DOT + phrase;
     if (widthOf(longer) <= width) lines.splice(-1, 1, longer);
     else if (widthOf(phrase) <= width) lines.push(phrase);
-    else lines.push(...packed(phrase, width));
-  }
-  return lines;
-}
-
-function packed(phrase: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of phrase.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && widthOf(last) + 1 + widthOf(word) <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
+    else lines.push(...packWords(phrase, { width, style, room: Infinity }));
   }
   return lines;
 }

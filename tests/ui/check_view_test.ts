@@ -10,7 +10,7 @@ const STATE = { verb: "checking", name: "debian.iso", fraction: 0.25, bytes: 102
 Deno.test("renderCheck() shows what is checked, how far, how fast, and how long it will take", () => {
   assertEquals(renderCheck(STATE, { columns: 80, style: ASCII }), [
     "checking  debian.iso",
-    `[${"#".repeat(11)}${"-".repeat(34)}]   25.0%   256 MiB/s  ETA 12s    `,
+    `[${"#".repeat(11)}${"-".repeat(33)}]   25.0%  256.0 MiB/s  ETA     12s`,
   ]);
 });
 
@@ -28,7 +28,7 @@ Deno.test("renderCheck() keeps to the window, whatever its width and the name", 
 
 Deno.test("renderCheck() knows no time that is left before anything is done", () => {
   const [, line] = renderCheck({ ...STATE, fraction: 0, bytes: 0, seconds: 0 }, { columns: 80, style: ASCII });
-  for (const part of ["0.0%", "0 B/s", "ETA -"]) assertStringIncludes(line!, part);
+  for (const part of ["0.0%", "0.0 KiB/s", "ETA       -"]) assertStringIncludes(line!, part);
 });
 
 Deno.test("LiveCheckView leaves out frames that the terminal is not ready for, and is closed once", async () => {

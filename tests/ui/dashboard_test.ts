@@ -1,9 +1,22 @@
-import { assert, assertEquals, assertLessOrEqual, assertNotMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLessOrEqual,
+  assertMatch,
+  assertNotMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import stringWidth from "string-width";
 import { utf8 } from "../../src/base/bytes.ts";
 import type { PieceCell, PieceMap } from "../../src/swarm/piece_map.ts";
-import type { TorrentSnapshot, TorrentSources, TorrentState, TrackerSource } from "../../src/session/session_events.ts";
-import { layout, type Picture, renderDashboard } from "../../src/ui/dashboard.ts";
+import type {
+  PeerSnapshot,
+  TorrentSnapshot,
+  TorrentSources,
+  TorrentState,
+  TrackerSource,
+} from "../../src/session/session_events.ts";
+import { layout, type Picture, renderDashboard, scrollArea } from "../../src/ui/dashboard.ts";
 import { type Key, KeyReader } from "../../src/ui/keys.ts";
 import { parseLimits } from "../../src/ui/limit_prompt.ts";
 import { FIRST_STATE, handleKey, type LiveState } from "../../src/ui/live_state.ts";
@@ -58,7 +71,8 @@ const anyTorrent = fc.record({
   peerCount: fc.nat({ max: 100_000 }),
   seedCount: fc.nat({ max: 100_000 }),
   peers: fc.array(anyPeer, { maxLength: 30 }),
-}).map((parts) => torrentSnapshot(parts));
+  reason: anyText(200),
+}).map(({ reason, ...parts }) => torrentSnapshot({ ...parts, error: parts.state === "error" ? reason : null }));
 const anyCell: fc.Arbitrary<PieceCell> = fc.record({
   done: part,
   active: fc.boolean(),
@@ -129,6 +143,7 @@ const anyPicture: fc.Arbitrary<Picture> = fc.record({
   log: fc.array(fc.constantFrom("short", "long ".repeat(60)), { maxLength: 6 }),
   peerRows: fc.nat({ max: 50 }),
   limits: fc.record({ down: fc.option(bytes), up: fc.option(bytes) }),
+  stalled: fc.constantFrom(new Set<string>(), new Set([infoHashOf(0).hex])),
 }).map(({ cell, rates, files, sources, ...rest }) => ({
   ...rest,
   rates: { down: historyOf(rates), up: historyOf([]) },
@@ -184,6 +199,7 @@ function picture(parts: Partial<Picture> = {}): Picture {
     log: ["warning: tracker http://tracker.test/announce failed: connection refused"],
     peerRows: 6,
     limits: { down: null, up: null },
+    stalled: new Set(),
     ...parts,
   };
 }
@@ -267,7 +283,6 @@ Deno.test("renderDashboard() shows files, help and the prompt in place of the re
   const draw = (state: Partial<LiveState>, more: Partial<Picture> = {}) =>
     renderDashboard(picture({ state: { ...FIRST_STATE, ...state }, ...more }), { columns: 80, rows: 24, style: ASCII });
   assertScreen("80x24-files", draw({ panel: "files" }));
-  assertScreen("80x24-help", draw({ panel: "help" }));
   const limits = { down: 5 << 20, up: null };
   assertEquals(draw({}, { limits }).at(-1)!.includes("l limits 5 MiB/s / none"), true);
   assertEquals(draw({ prompt: "5M" }, { limits }).at(-1), "limits, down up: 5M_   like 5M 500K; 0 none; - as it is");
@@ -296,7 +311,7 @@ const WAITING: Readonly<Record<string, Partial<TorrentSnapshot>>> = {
     peerCount: 2,
     progress: 0.999,
   },
-  "failed": { state: "error", waiting: "cannot write: no space left on the device (/mnt/disk/debian.iso)" },
+  "failed-alone": { state: "error", waiting: "cannot write: no space left on the device (/mnt/disk/debian.iso)" },
 };
 
 for (const [name, parts] of Object.entries(WAITING)) {
@@ -333,11 +348,177 @@ Deno.test("renderWaiting() leaves out what the state says, and cuts what is too 
   assertEquals(draw({ state: "error", waiting: "broken" }, 20, COLOR), ["\x1b[31mbroken\x1b[39m"]);
 });
 
-Deno.test("renderDashboard() lists several torrents and details the selected one", () => {
-  const torrents = Array.from({ length: 4 }, (_, i) => torrentSnapshot({ name: `t${i}`, infoHash: infoHashOf(i) }));
-  const state = { ...FIRST_STATE, selected: 2 };
-  const lines = renderDashboard(picture({ torrents, state }), { columns: 80, rows: 24, style: PLAIN });
-  assertScreen("80x24-several", lines);
+/** The sizes of terminals in which every screen is looked at. */
+const SIZES = [[40, 15], [80, 24], [120, 40], [200, 50]] as const;
+const NO_SPACE =
+  "no space left on the device (/home/ann/films/A long way/part 2.mkv): 12 GiB are needed, 3 GiB are free";
+const STATES = ["downloading", "downloading", "downloading", "seeding", "error", "paused", "checking"] as const;
+
+/** Returns torrents in all states, with long and wide names. */
+function manyTorrents(count: number): TorrentSnapshot[] {
+  return Array.from({ length: count }, (_, i) => {
+    const state = i === 7 ? "stopped" : i === 8 ? "metadata" : i === 9 ? "queued" : STATES[i % STATES.length]!;
+    const done = state === "seeding" || state === "stopped" ? 1 : state === "metadata" ? 0 : ((i * 37) % 90) / 100;
+    const size = state === "metadata" ? 0 : 50_000_000 * 3 ** (i % 11);
+    const moves = state === "downloading" && i !== 2;
+    return torrentSnapshot({
+      infoHash: infoHashOf(i),
+      name: [
+        `debian-12.${i}.0-amd64-netinst.iso`,
+        `\u6f22\u5b57\u306e\u6620\u753b ${i}`,
+        `a ${"long ".repeat(30)}name ${i}`,
+      ][i % 3]!,
+      state,
+      error: state === "error" ? NO_SPACE : null,
+      waiting: state === "error" ? NO_SPACE : null,
+      size,
+      verified: size * done,
+      progress: done,
+      rateDown: moves ? 900_000 * (i + 1) : 0,
+      rateUp: moves || state === "seeding" ? 70_000 * i : 0,
+      eta: moves ? 61 * 5 ** (i % 8) : done === 1 ? 0 : null,
+      peerCount: moves ? 3 : 0,
+      peers: moves ? manyPeers(3) : [],
+    });
+  });
+}
+
+function manyPeers(count: number): PeerSnapshot[] {
+  return Array.from({ length: count }, (_, i) =>
+    peerSnapshot({
+      address: i % 5 === 4 ? `[2001:db8::${i}]:6881` : `10.99.${i % 3}.${i}:51413`,
+      client: ["qBittorrent 4.5.2", "\u8fc5\u96f7 1.0", "", "Transmission 4.0.6"][i % 4]!,
+      flags: ["DFE", "dUe", "uSI", "W", "DUOFE"][i % 5]!,
+      progress: (i % 11) / 10,
+      rateDown: i % 4 === 3 ? 0 : 12 * 9 ** (i % 8),
+      rateUp: i % 3 === 0 ? 0 : 5_000 * i,
+      downloaded: 3 ** i % 1e13,
+      uploaded: i * 999_999,
+    }));
+}
+
+const STALLED = new Set([infoHashOf(2).hex]);
+
+for (const [columns, rows] of SIZES) {
+  const window = { columns, rows, style: PLAIN };
+  const name = `${columns}x${rows}`;
+
+  Deno.test(`renderDashboard() shows a failed torrent among ten at ${name}`, () => {
+    const torrents = manyTorrents(10);
+    const draw = (selected: number) =>
+      renderDashboard(picture({ torrents, state: { ...FIRST_STATE, selected }, stalled: STALLED, log: [] }), window);
+    assertScreen(`${name}-failed`, draw(4));
+    const [row, totals] = draw(3).filter((line) => line.includes("failed"));
+    assertStringIncludes(row!, columns < 80 ? "\u6f22\u5b57" : "no space left on the device");
+    assertStringIncludes(totals!, "1 failed");
+  });
+
+  Deno.test(`renderDashboard() shows 27 peers at ${name}`, () => {
+    const torrents = [torrentSnapshot({ peers: manyPeers(27), peerCount: 27, seedCount: 3 })];
+    const draw = (scroll: number) =>
+      renderDashboard(picture({ torrents, state: { ...FIRST_STATE, scroll }, log: [], peerRows: 27 }), window);
+    assertScreen(`${name}-peers`, draw(0));
+    const { items, page } = scrollArea(picture({ torrents, log: [] }), window);
+    assertEquals(items, 27);
+    const seen = new Set<string>();
+    for (let at = 0; at < 27; at += page) {
+      for (const line of draw(at)) for (const [address] of line.matchAll(/^\S+:\d+(?= )/gu)) seen.add(address);
+    }
+    assertEquals(seen.size, 27, "scrolling shows every peer");
+  });
+
+  Deno.test(`renderDashboard() explains flags, marks and keys at ${name}`, () => {
+    const draw = (scroll: number, style = PLAIN) =>
+      renderDashboard(picture({ state: { ...FIRST_STATE, panel: "help", scroll } }), { ...window, style });
+    assertScreen(`${name}-help`, draw(0));
+    const { items, page } = scrollArea(picture({ state: { ...FIRST_STATE, panel: "help" } }), window);
+    const whole = new Set<string>();
+    for (let at = 0; at < items; at += page) for (const line of draw(at)) whole.add(line);
+    const text = [...whole].join("\n");
+    for (const flag of "DdUuOSIFEeW") assertMatch(text, new RegExp(`(^| )${flag}    ? ?\\S`, "m"), flag);
+    for (const mark of "\u2588\u2593\u2592\u2591\u00b7+!-") assertStringIncludes(text, mark);
+    assertStringIncludes(text, "rare");
+    if (columns >= 80) assertEquals(page, items, "it fits");
+    assertStringIncludes(draw(0, COLOR).join(columns < 80 ? "" : "\n").replace(SGR, ""), "Keys");
+  });
+
+  Deno.test(`renderDashboard() is whole with any number of torrents and peers at ${name}`, () => {
+    for (const count of [0, 1, 2, 10, 200]) {
+      for (const peers of [0, 1, 10, 200]) {
+        const torrents = manyTorrents(count).map((torrent) => ({
+          ...torrent,
+          peers: manyPeers(peers),
+          peerCount: peers,
+        }));
+        for (const selected of [0, count >> 1, Math.max(0, count - 1)]) {
+          const state = { ...FIRST_STATE, selected, scroll: 3 };
+          const lines = renderDashboard(picture({ torrents, state, peerRows: peers, stalled: STALLED }), window);
+          if (count === 0) {
+            assertEquals(lines, []);
+            continue;
+          }
+          assertWhole(lines, { columns, rows, count, peers });
+        }
+      }
+    }
+  });
+}
+
+/** Checks that a screen has its parts, and that what it leaves out is counted. */
+function assertWhole(
+  lines: readonly string[],
+  { columns, rows, count, peers }: Record<"columns" | "rows" | "count" | "peers", number>,
+): void {
+  const text = `\n${lines.join("\n")}`;
+  assertLessOrEqual(lines.length, rows - 1, text);
+  for (const line of lines) assertLessOrEqual(stringWidth(line), columns, text);
+  assertStringIncludes(lines.at(-1)!, "q quit", text);
+  const of = (found: RegExp) => lines.filter((line) => found.test(line)).length;
+  if (count > 1) {
+    assertEquals(of(/^ +STATE +DONE .*NAME$/), 1, text);
+    assertEquals(of(/^\u25b8 /), 1, text);
+    const total = lines.findIndex((line) => line.startsWith("  total"));
+    const more = Number(/ (\d+) more/.exec(lines[total]!)?.[1] ?? 0);
+    assertEquals(total - 1 + more, count, text);
+  }
+  const head = lines.findIndex((line) => /^PEER .*HAS/.test(line));
+  if (head >= 0) {
+    const shown = lines.slice(head + 1).filter((line) => /^\S+:\d+ /.test(line)).length;
+    const hint = lines.find((line) => /scroll$/.test(line)) ?? "";
+    const numbers = [...hint.matchAll(/(\d+) (?:above|more)/g)].map(([, number]) => Number(number));
+    assertEquals(numbers.reduce((a, b) => a + b, shown), peers, text);
+  }
+  if (rows >= 24 && peers > 0) assert(head >= 0, text);
+}
+
+Deno.test("renderDashboard() names the states so that they look different, and gives no time left to what does not download", () => {
+  const rows: readonly [Partial<TorrentSnapshot>, boolean, string][] = [
+    [{ state: "downloading" }, false, "downloading   50.0%    3.7 GiB   11.4 MiB/s  878.9 KiB/s   2m 46s"],
+    [
+      { state: "downloading", rateDown: 0, eta: null },
+      true,
+      "stalled       50.0%    3.7 GiB            -  878.9 KiB/s        -",
+    ],
+    [
+      { state: "paused", rateDown: 0, eta: 1 },
+      true,
+      "paused        50.0%    3.7 GiB            -  878.9 KiB/s        -",
+    ],
+    [{ state: "stopped", verified: 4e9, progress: 1, eta: 0 }, false, "complete     100.0%"],
+    [{ state: "stopped", eta: 0 }, false, "stopped       50.0%"],
+    [{ state: "seeding", verified: 4e9, progress: 1, eta: 0 }, false, "seeding      100.0%"],
+    [{ state: "error", error: "gone" }, false, "failed        50.0%  gone  "],
+    [{ state: "queued", eta: 9 }, false, "queued        50.0%"],
+  ];
+  for (const [parts, isStalled, expected] of rows) {
+    const torrents = [torrentSnapshot(parts), torrentSnapshot({ infoHash: infoHashOf(1), state: "metadata" })];
+    const stalled = new Set(isStalled ? [torrents[0]!.infoHash.hex] : []);
+    const lines = renderDashboard(picture({ torrents, stalled }), { columns: 120, rows: 24, style: PLAIN });
+    assertStringIncludes(lines[1]!, expected);
+    const isDownload = parts.state === "downloading";
+    assertEquals(/ETA +[\d-]/.test(lines.join("\n")), isDownload, expected); // in the detail below the list
+    assertEquals(/\b1s\b/.test(lines.join("\n")), false);
+  }
 });
 
 Deno.test("renderDashboard() never draws past the window, whatever it is given", () => {
@@ -454,7 +635,7 @@ Deno.test("whatever is typed, the state stays one that can be drawn", () => {
     fc.uint8Array({ maxLength: 40 }),
     fc.constantFrom("f", "l", "?", "s", "\t", "\x1b[A", "\x1b[B", "\x1b[F", "5M\r").map((k) => utf8(k)),
   );
-  const around = { torrents: 3, files: 9, page: 4 };
+  const around = { torrents: 3, items: 9, page: 4 };
   fc.assert(fc.property(fc.array(chunk, { maxLength: 30 }), (chunks) => {
     const reader = new KeyReader();
     let state = FIRST_STATE;
@@ -469,7 +650,7 @@ Deno.test("whatever is typed, the state stays one that can be drawn", () => {
 });
 
 Deno.test("pressed() selects, sorts, scrolls, pauses and asks for limits", () => {
-  const around = { torrents: 2, files: 9, page: 4 };
+  const around = { torrents: 2, items: 9, page: 4 };
   const play = (...names: string[]) => {
     let state = FIRST_STATE;
     const deeds: unknown[] = [];
@@ -486,6 +667,15 @@ Deno.test("pressed() selects, sorts, scrolls, pauses and asks for limits", () =>
   assertEquals(play("f", "down", "page-down").state.scroll, 5);
   assertEquals(play("f", "end", "home").state.scroll, 0);
   assertEquals(play("f", "f").state.panel, "overview");
+  assertEquals(play("page-down", "down").state, { ...FIRST_STATE, scroll: 0, selected: 1 });
+  assertEquals(play("?", "down", "page-down").state, { ...FIRST_STATE, panel: "help", scroll: 5 });
+  assertEquals(
+    handleKey(FIRST_STATE, { key: { kind: "named", name: "down" }, around: { ...around, torrents: 1 } }).state,
+    {
+      ...FIRST_STATE,
+      scroll: 1,
+    },
+  );
   assertEquals(play("p", "P", "q").deeds, [
     { kind: "pause", all: false },
     { kind: "pause", all: true },

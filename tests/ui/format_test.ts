@@ -1,5 +1,9 @@
-import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual, assertMatch } from "@std/assert";
+import type { TorrentState } from "../../src/session/session_events.ts";
 import {
+  formatColumnPart,
+  formatColumnRate,
+  formatColumnSize,
   formatCount,
   formatDuration,
   formatElapsed,
@@ -8,6 +12,7 @@ import {
   formatPlural,
   formatRate,
   formatSize,
+  remainingTime,
 } from "../../src/ui/format.ts";
 import { fc } from "../support/property.ts";
 
@@ -41,6 +46,52 @@ Deno.test("formatSize() and formatRate() keep to their widths", () => {
     assertLessOrEqual(formatSize(bytes).length, 8);
     assertLessOrEqual(formatRate(bytes).length, 10);
   }));
+});
+
+Deno.test("formatColumnSize() has one decimal and keeps to its width, so that numbers line up", () => {
+  const cases: [number, string][] = [
+    [0, "0.0 KiB"],
+    [1, "0.1 KiB"],
+    [512, "0.5 KiB"],
+    [999.9 * KIB, "999.9 KiB"],
+    [999.96 * KIB, "1.0 MiB"],
+    [1000 * KIB, "1.0 MiB"],
+    [1.5 * GIB, "1.5 GiB"],
+    [700 * MIB, "700.0 MiB"],
+    [2e9, "1.9 GiB"],
+    [-5, "0.0 KiB"],
+    [Infinity, "-"],
+    [NaN, "-"],
+  ];
+  for (const [bytes, text] of cases) assertEquals(formatColumnSize(bytes), text);
+  assertEquals(formatColumnRate(1.5 * MIB), "1.5 MiB/s");
+  const size = fc.double({ min: 0, max: 2 ** 69, noNaN: true });
+  fc.assert(fc.property(size, size, (bytes, size) => {
+    assertMatch(formatColumnSize(bytes).padStart(9), /^ *\d{1,3}\.\d [KMGTPE]iB$/);
+    assertEquals(formatColumnSize(bytes).padStart(9).indexOf("."), 3);
+    assertLessOrEqual(formatColumnPart(bytes, size).length, 17);
+  }));
+});
+
+Deno.test("formatColumnPart() has as many decimals in both numbers", () => {
+  assertEquals(formatColumnPart(12 * MIB, 1.5 * GIB), "0.0 / 1.5 GiB");
+  assertEquals(formatColumnPart(99 * MIB, 700 * MIB), "99.0 / 700.0 MiB");
+  assertEquals(formatColumnPart(2e9, 4e9), "1.9 / 3.7 GiB");
+  assertEquals(formatColumnPart(5e9, 4e9), "3.7 / 3.7 GiB");
+  assertEquals(formatColumnPart(0, 0), "0.0 / 0.0 KiB");
+});
+
+Deno.test("remainingTime() is none for what is complete, paused or unknown", () => {
+  const rows: [TorrentState, number | null, number | null][] = [
+    ["downloading", 166, 166],
+    ["downloading", null, null],
+    ["downloading", 0, null],
+    ["paused", 166, null],
+    ["seeding", 0, null],
+    ["error", 5, null],
+    ["checking", 5, null],
+  ];
+  for (const [state, eta, expected] of rows) assertEquals(remainingTime({ state, eta }), expected, state);
 });
 
 Deno.test("formatPart() keeps to its width", () => {

@@ -1,9 +1,11 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import stringWidth from "string-width";
 import type { PeerSnapshot, TorrentSnapshot } from "../../src/session/session_events.ts";
 import { renderBar } from "../../src/ui/bar.ts";
 import { placeColumns } from "../../src/ui/grid.ts";
 import { painted, styleFor, tinted } from "../../src/ui/style.ts";
-import { type PeerOrder, renderList, renderPeers, renderTorrent } from "../../src/ui/table.ts";
+import { type PeerOrder, renderPeers, renderTorrent } from "../../src/ui/table.ts";
+import { renderList } from "../../src/ui/torrent_list.ts";
 import { peerSnapshot, torrentSnapshot } from "./snapshots.ts";
 
 const PLAIN = { color: false, unicode: true };
@@ -12,27 +14,31 @@ const COLOR = { color: true, unicode: true };
 
 /** Returns the drawn table of a torrent's peers. */
 function drawPeers(peers: readonly PeerSnapshot[], width: number, order: PeerOrder = "activity"): string[] {
-  return renderPeers(peers, { width, order, room: 24, style: PLAIN });
+  return renderPeers(peers, { width, order, room: 24, scroll: 0, keys: "arrows", style: PLAIN });
 }
 
 Deno.test("renderTorrent() puts bar and numbers on one line where there is room", () => {
-  const lines = renderTorrent(torrentSnapshot({ peerCount: 24, seedCount: 9 }), { width: 80, style: PLAIN });
+  const lines = renderTorrent(torrentSnapshot({ peerCount: 24, seedCount: 9 }), {
+    width: 80,
+    stalled: false,
+    style: PLAIN,
+  });
   assertEquals(lines.length, 2);
   assertEquals(lines[0], `downloading  debian.iso${" ".repeat(40)}24 peers, 9 seeds`);
-  assertStringIncludes(lines[1]!, "  50.0%   1.9 / 3.73 GiB  \u2193 11.4 MiB/s  \u2191  879 KiB/s  ETA 2m 46s");
+  assertStringIncludes(lines[1]!, "  50.0%  1.9 / 3.7 GiB  \u2193  11.4 MiB/s  \u2191 878.9 KiB/s  ETA  2m 46s");
 });
 
 Deno.test("renderTorrent() keeps progress, rate and time left on the narrowest terminal", () => {
-  assertEquals(renderTorrent(torrentSnapshot(), { width: 40, style: ASCII }), [
+  assertEquals(renderTorrent(torrentSnapshot(), { width: 40, stalled: false, style: ASCII }), [
     "downloading  debian.iso          0 peers",
     "[###############----------------]  50.0%",
-    "1.9 / 3.73 GiB  D 11.4 MiB/s  2m 46s ",
+    "1.9/3.7 GiB  D  11.4 MiB/s   2m 46s",
   ]);
 });
 
 Deno.test("renderTorrent() shows the ratio instead of the time left while seeding", () => {
-  const torrent = torrentSnapshot({ state: "seeding", progress: 1, uploaded: 3_000_000_000 });
-  assertStringIncludes(renderTorrent(torrent, { width: 80, style: PLAIN })[1]!, "ratio 1.50");
+  const torrent = torrentSnapshot({ state: "seeding", progress: 1, verified: 4e9, uploaded: 6e9 });
+  assertStringIncludes(renderTorrent(torrent, { width: 80, stalled: false, style: PLAIN })[1]!, "ratio 1.50");
 });
 
 Deno.test("renderPeers() lists the busiest peers first and drops columns as the window narrows", () => {
@@ -57,8 +63,8 @@ Deno.test("renderPeers() sorts by whichever column is asked for, and shows which
   const first = (order: PeerOrder) => drawPeers(peers, 120, order).slice(1).map((line) => line[0]).join("");
   const orders: PeerOrder[] = ["down", "up", "got", "gave", "has", "client", "address"];
   assertEquals(orders.map(first), ["acb", "abc", "bca", "cab", "bca", "bca", "abc"]);
-  const bold = painted(" HAS", "bold", COLOR);
-  const place = { width: 80, room: 9, style: COLOR };
+  const bold = painted("HAS", "bold", COLOR);
+  const place = { width: 80, room: 9, scroll: 0, keys: "arrows", style: COLOR };
   assertStringIncludes(renderPeers(peers, { ...place, order: "has" })[0]!, bold);
   assertEquals(renderPeers(peers, { ...place, order: "down" })[0]!.includes(bold), false);
 });
@@ -81,29 +87,77 @@ Deno.test("renderPeers() keeps the columns in line, whatever clients call themse
   for (const columns of [40, 80, 200]) {
     const [head, ...rows] = drawPeers(peers, columns);
     const end = head!.indexOf("DOWN") + "DOWN".length;
-    for (const row of rows) assertEquals(row.slice(end - 10, end), "1.91 MiB/s");
+    for (const row of rows) assertEquals(row.slice(end - 11, end), "  1.9 MiB/s");
     const start = head!.indexOf("CLIENT");
     assertEquals(start >= 0, columns > 40);
     if (start >= 0) assertEquals(rows.map((row) => row[start]), ["q", "\u0e01", "\u6f22", "a", "-", "x"]);
   }
 });
 
-Deno.test("renderList() names every torrent, marks the selected one, and sums up what does not fit", () => {
+Deno.test("renderPeers() keeps wide characters in line in every column", () => {
+  const peers = ["\u6f22\u5b57.example:1", "a.example:22"].map((address) => peerSnapshot({ address }));
+  const ends = drawPeers(peers, 80).slice(1).map((line) => stringWidth(line.slice(0, line.indexOf("qB"))));
+  assertEquals(ends[0], ends[1]);
+});
+
+Deno.test("renderPeers() counts the peers that do not fit, and scrolls to them", () => {
+  const peers = Array.from({ length: 27 }, (_, i) => peerSnapshot({ address: `p${String(i).padStart(2, "0")}:1` }));
+  const draw = (room: number, scroll: number) =>
+    renderPeers(peers, { width: 80, order: "address", room, scroll, keys: "arrows", style: PLAIN });
+  const show = (room: number, scroll: number) => {
+    const lines = draw(room, scroll);
+    return [lines.length, lines[1]!.slice(0, 3), lines.at(-1)];
+  };
+  assertEquals(show(12, 0), [12, "p00", "17 more, arrows scroll"]);
+  assertEquals(show(12, 4), [12, "p04", "4 above, 13 more, arrows scroll"]);
+  assertEquals(show(12, 99), [12, "p17", "17 above, arrows scroll"]);
+  assertEquals(draw(28, 5).length, 28);
+  assertEquals(draw(28, 5)[1]!.slice(0, 3), "p00");
+  assertEquals(draw(2, 0).length, 2);
+});
+
+Deno.test("renderList() has headings and totals, names every torrent, and marks the selected one", () => {
   const torrents: TorrentSnapshot[] = Array.from(
     { length: 6 },
     (_, i) => torrentSnapshot({ name: `\u6f22\u5b57 ${i}` }),
   );
   const draw = (room: number, selected: number | null = null) =>
-    renderList(torrents, { width: 100, room, selected, style: PLAIN });
-  assertEquals(draw(10).map((line) => line.slice(-4)), torrents.map(({ name }) => name));
-  assertEquals(draw(6, 2).map((line) => line[0]).join(""), "  \u25b8   ");
-  assertEquals(draw(4, 5).map((line) => line.slice(-4)), [
+    renderList(torrents, { width: 100, room, selected, style: PLAIN, isStalled: () => false });
+  const [head, ...lines] = draw(10);
+  assertEquals(head!.split(/ +/), ["STATE", "DONE", "SIZE", "DOWN", "UP", "ETA", "NAME"]);
+  assertEquals(lines.slice(0, -1).map((line) => line.slice(-4)), torrents.map(({ name }) => name));
+  assertEquals(
+    lines.at(-1),
+    "total         50.0%   22.4 GiB   68.7 MiB/s    5.1 MiB/s        -  6 torrents, 6 downloading",
+  );
+  assertEquals(draw(8, 2).map((line) => line[0]).join(""), "   \u25b8    ");
+  assertEquals(draw(5, 5).map((line) => line.slice(-4)), [
+    "NAME",
     "\u6f22\u5b57 3",
     "\u6f22\u5b57 4",
     "\u6f22\u5b57 5",
-    "s up",
+    "ding",
   ]);
-  assertEquals(draw(4).at(-1), "3 more; all: 68.7 MiB/s down, 5.15 MiB/s up");
+  assertStringIncludes(draw(5, 5).at(-1)!, "3 more, 6 downloading");
+  assertEquals(draw(3, 5).map((line) => line.slice(-4)), ["\u6f22\u5b57 3", "\u6f22\u5b57 4", "\u6f22\u5b57 5"]);
+});
+
+Deno.test("renderList() shows a torrent that failed, even if it is far from the selected one", () => {
+  const torrents = Array.from(
+    { length: 200 },
+    (_, i) => torrentSnapshot({ name: `t${i}`, ...(i === 150 && { state: "error", error: "no space left" }) }),
+  );
+  const draw = (selected: number) =>
+    renderList(torrents, { width: 100, room: 7, selected, style: PLAIN, isStalled: () => false });
+  for (const selected of [0, 2, 100, 149, 150, 151, 199]) {
+    const lines = draw(selected);
+    assertEquals(lines.length, 7);
+    assertEquals(lines.filter((line) => line.includes("no space left")).length, 1, `${selected}`);
+    assertEquals(lines.filter((line) => line.startsWith("\u25b8")).map((line) => line.split(" ").at(-1)), [
+      `t${selected}`,
+    ]);
+    assertStringIncludes(lines.at(-1)!, "195 more, 1 failed");
+  }
 });
 
 Deno.test("renderBar() is smooth to an eighth of a cell and full only at the end", () => {

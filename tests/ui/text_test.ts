@@ -3,7 +3,7 @@ import stringWidth from "string-width";
 import { printable } from "../../src/ui/printable.ts";
 import { anyText } from "./any_text.ts";
 import { shown } from "../../src/ui/style.ts";
-import { clip } from "../../src/ui/text.ts";
+import { clip, packWords } from "../../src/ui/text.ts";
 import { fc } from "../support/property.ts";
 
 const HARMFUL = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
@@ -48,4 +48,13 @@ Deno.test("clip() never passes the width, does no harm, and leaves alone what fi
     const whole = shown(text, style);
     if (stringWidth(whole) <= width) assertEquals(cut, width === 0 ? "" : whole);
   }));
+});
+
+Deno.test("packWords() breaks a long sentence between words, and cuts it where the room ends", () => {
+  const pack = (width: number, room: number) =>
+    packWords("cannot write (/data/films/a.mkv): No space left", { width, room, style: PLAIN });
+  assertEquals(pack(80, 4), ["cannot write (/data/films/a.mkv): No space left"]);
+  assertEquals(pack(20, 4), ["cannot write", "(/data/films/a.mkv):", "No space left"]);
+  assertEquals(pack(20, 2), ["cannot write", "(/data/films/a.mkv)\u2026"]);
+  assertEquals(pack(10, 9), ["cannot", "write", "(/data/fil", "ms/a.mkv):", "No space", "left"]);
 });

@@ -465,6 +465,47 @@ Deno.test("PlainView says which of several torrents it means, and lets no messag
   await view.close();
 });
 
+Deno.test("LiveView calls a download stalled when nothing has come for ten seconds", async () => {
+  const { clock, terminal, scene, view } = live();
+  const words = () => [...terminal.stdout.text.matchAll(/(stalled|downloading) /g)].map(([, word]) => word).at(-1);
+  view.start();
+  clock.advance(1000);
+  scene.torrents = [torrentSnapshot({ rateDown: 0, eta: null })];
+  clock.advance(9000);
+  assertEquals(words(), "downloading");
+  clock.advance(2000);
+  assertEquals(words(), "stalled");
+  scene.torrents = [torrentSnapshot({ rateDown: 5 })];
+  clock.advance(200);
+  assertEquals(words(), "downloading");
+  await view.close();
+});
+
+Deno.test("LiveView scrolls the peers with the arrows", async () => {
+  const { terminal, scene, view } = live();
+  const peers = Array.from(
+    { length: 27 },
+    (_, i) => peerSnapshot({ address: `p${i + 10}:1`, rateDown: 0, downloaded: 0 }),
+  );
+  scene.torrents = [torrentSnapshot({ peers, peerCount: 27 })];
+  const drawn = () => {
+    const { text } = terminal.stdout;
+    terminal.stdout.text = "";
+    return text;
+  };
+  view.start();
+  const first = drawn();
+  assertStringIncludes(first, "more, arrows scroll");
+  assertFalse(first.includes("p36:1"));
+  terminal.type("\x1b[F");
+  const last = drawn();
+  assertStringIncludes(last, "p36:1");
+  assertStringIncludes(last, "above, arrows scroll");
+  terminal.type("\x1b[A");
+  assertStringIncludes(drawn(), "1 more, arrows scroll");
+  await view.close();
+});
+
 Deno.test("PlainView sums up what was stopped, what was there already, and leaves failures to their error line", async () => {
   const { terminal, scene, view } = plain();
   scene.torrents = [

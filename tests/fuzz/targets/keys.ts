@@ -9,7 +9,7 @@ import { FIRST_STATE, handleKey } from "../../../src/ui/live_state.ts";
 import { PEER_ORDERS } from "../../../src/ui/table.ts";
 import { hold, type Target } from "../target.ts";
 
-const AROUND = { torrents: 3, files: 9, page: 4 };
+const AROUND = { torrents: 3, items: 9, page: 4 };
 
 /** Target for `KeyReader` and `handleKey()`. The first byte of an input is the number of bytes per read. */
 export const keysTarget: Target = {
@@ -55,7 +55,7 @@ export const keysTarget: Target = {
         }
       }
       hold(state.selected >= 0 && state.selected < AROUND.torrents, "no torrent is selected");
-      hold(state.scroll >= 0 && state.scroll <= AROUND.files - AROUND.page, "files are scrolled away");
+      hold(state.scroll >= 0 && state.scroll <= AROUND.items - AROUND.page, "files are scrolled away");
       hold(PEER_ORDERS.includes(state.order) && (state.prompt ?? "").length <= 32, "the state can't be drawn");
     }
     return null;

@@ -139,19 +139,26 @@ class Reader {
     },
   ): Promise<ReadonlyMap<string, Setting>> {
     const found = new Map<string, Setting>();
+    const seen = new Map<string, string>();
     for (const [name, value] of Object.entries(values)) {
       const key = table === undefined ? name : `${table}.${name}`;
       if (ONCE.includes(name)) {
         throw this.#bad(key, "it asks for something once, and belongs on the command line");
       }
       const owner = commands.find((command) => optionOf(command, name) !== undefined);
-      if (owner === undefined) throw await this.#unknownKey(name, { key, commands });
-      this.#checkType(key, { option: optionOf(owner, name)!, value });
+      if (owner === undefined || isRefused(optionOf(owner, name)!, owner)) {
+        throw await this.#unknownKey(name, { key, commands });
+      }
+      // Every value is checked, also those that have no effect in this run.
+      const own = optionOf(owner, name)!;
+      this.#checkType(key, { option: own, value });
+      this.#checkValue(key, { option: own, value });
+      const other = seen.get(own.attributeName());
+      if (other !== undefined) throw this.#bad(key, `${other} sets the same`, "keep one of them");
+      seen.set(own.attributeName(), key);
       const option = commands.includes(target) ? optionOf(target, name) : undefined;
       // `output` of `info` is a file, and that of the other commands a folder.
-      if (option === undefined || valueOf(option) !== valueOf(optionOf(owner, name)!)) continue;
-      const other = found.get(option.attributeName());
-      if (other !== undefined) throw this.#bad(key, `${other.key} sets the same`, "keep one of them");
+      if (option === undefined || valueOf(option) !== valueOf(own)) continue;
       found.set(option.attributeName(), { key, option, value });
     }
     return found;
@@ -163,11 +170,11 @@ class Reader {
    * @returns Whether the setting has an effect. It has none if the command line sets the option, or if it sets a switch
    * of the help to `false`, which is the default.
    */
-  apply({ key, option, value }: Setting, command: Command): boolean {
+  apply({ option, value }: Setting, command: Command): boolean {
     const name = option.attributeName();
     if (command.getOptionValueSource(name) === "cli") return false;
     const args = this.#argsOf(option, value);
-    for (const [i, arg] of args.entries()) {
+    for (const arg of args) {
       try {
         command.parseOptions([arg]);
       } catch (error) {
@@ -176,9 +183,6 @@ class Reader {
         throw error instanceof ShoalError ? this.blame(error, command) : error;
       }
       command.setOptionValueWithSource(name, command.getOptionValue(name), SOURCE);
-      if (i === 0 && Array.isArray(value) && !Array.isArray(command.getOptionValue(name))) {
-        throw this.#bad(key, "it takes one value, not a list");
-      }
     }
     return args.length > 0;
   }
@@ -236,6 +240,23 @@ class Reader {
     }
   }
 
+  /** Parses a value as the command line's parser does. */
+  #checkValue(key: string, { option, value }: { readonly option: Option; readonly value: unknown }): void {
+    if (typeof value === "boolean" || option.isBoolean()) return;
+    for (const one of [value].flat()) {
+      const text = this.#expanded(String(one), option);
+      try {
+        const parsed: unknown = option.parseArg?.(text, undefined);
+        // The parser of an option that can be repeated makes a list.
+        if (Array.isArray(value) && !Array.isArray(parsed)) throw this.#bad(key, "it takes one value, not a list");
+      } catch (error) {
+        if (!(error instanceof ShoalError) || error.where.startsWith(this.#file.path)) throw error;
+        const { kind, what, why, hint } = error;
+        throw new ShoalError(kind, { what, where: this.#place(`${key} = ${text}`), why, hint, cause: error });
+      }
+    }
+  }
+
   async #unknownKey(
     name: string,
     { key, commands }: { readonly key: string; readonly commands: readonly Command[] },
@@ -276,6 +297,11 @@ function optionOf(command: Command, key: string): Option | undefined {
 /** Returns the kind of value that an option takes, as help shows it. */
 function valueOf({ flags }: Option): string {
   return /[<[].*/.exec(flags)?.[0] ?? "";
+}
+
+/** Returns `true` if an option only exists to be refused. An opposite has the name of a visible option. */
+function isRefused(option: Option, { options }: Command): boolean {
+  return option.hidden && !options.some((one) => !one.hidden && one.attributeName() === option.attributeName());
 }
 
 /** Returns `true` if help shows the option and the config file may set it. */

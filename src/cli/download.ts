@@ -6,7 +6,8 @@
 
 import type { Command } from "commander";
 import { ShoalError } from "../base/errors.ts";
-import type { FileChoice, Magnet, mergeSources, Metainfo } from "../metainfo/mod.ts";
+import type { Magnet, mergeSources, Metainfo } from "../metainfo/mod.ts";
+import { type FileChoice, parseFileChoice } from "../metainfo/select.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
 import type { Context } from "./context.ts";
@@ -51,7 +52,7 @@ interface DownloadOptions extends NetworkOptions, TrackerOptions {
   readonly seed?: true;
   readonly seedRatio?: number;
   readonly seedTime?: number;
-  readonly files?: readonly string[];
+  readonly files?: readonly FileChoice[];
   readonly list?: true;
   readonly sequential?: true;
   readonly check?: true;
@@ -92,7 +93,7 @@ export function register(program: Command, context: Context): void {
     .action(async (sources: string[], options: DownloadOptions) => {
       context.verbosity = options.verbose;
       const run = options.list ? list : download;
-      context.exitCode = await run(sources, { options, context, choices: await choicesOf(options) });
+      context.exitCode = await run(sources, { options, context, choices: options.files ?? null });
     });
   refuseOptions(command, PROGRAM_OPTIONS);
 }
@@ -225,15 +226,8 @@ export function loadedOf(
   return { source: { ...first!, selectOnly }, more: more.map((link) => ({ ...link, selectOnly })) };
 }
 
-/** Returns the file choices of `--files`; `null` for all files. */
-async function choicesOf({ files }: DownloadOptions): Promise<readonly FileChoice[] | null> {
-  if (files === undefined) return null;
-  const { parseFileChoice } = await import("../metainfo/mod.ts");
-  return files.map((text) => parseFileChoice(text, "--files"));
-}
-
-function collectFiles(value: string, files: readonly string[] = []): readonly string[] {
-  return [...files, value];
+function collectFiles(value: string, files: readonly FileChoice[] = []): readonly FileChoice[] {
+  return [...files, parseFileChoice(value, "--files")];
 }
 
 function parseHttpUrl(value: string): string {

@@ -167,6 +167,30 @@ Deno.test("a config file with something wrong in it is told with place, reason a
   }
 });
 
+Deno.test("the config file is checked whole, whatever the command uses of it", async () => {
+  const cases: [string, string][] = [
+    ['max-peers = "abc"', "bad value (max-peers = abc): a whole number from 1 to 10000 was expected"],
+    ['[seed]\nmax-peers = "abc"', "bad value (seed.max-peers = abc): a whole number from 1 to 10000 was expected"],
+    ['[create]\ntracker = ["http://t.test/", "x"]', 'bad value (create.tracker = x): "x" is no URL of these kinds: '],
+    ["[demo]\nsize = [1, 2]", "bad value (demo.size = 1): "],
+    ['[tracker]\nport = "x"', "bad value (tracker.port = x): a whole number from 0 to 65535 was expected"],
+    ['[download]\nfiles = ["1", "5-3"]', "cannot choose files (download.files = 5-3): the range 5-3 runs backwards"],
+    ["[download]\ndht = true\nno-dht = true", "bad setting (download.no-dht): download.dht sets the same; keep one"],
+    ['[download]\noutput = ["a", "b"]', "bad setting (download.output): it takes one value, not a list"],
+    ["[download]\nstream = 99999", "bad value (download.stream = 99999): "],
+    ['exec = "mv"', "unknown key (exec): there is no such option"],
+    ["[create]\nv2 = true", "unknown key (create.v2): there is no such option"],
+    ["[seed]\nfrobnicate = 1", "unknown key (seed.frobnicate): there is no such option"],
+  ];
+  // One that has no table of its own in the file, and one whose command line sets the same.
+  for (const args of [["verify", "a.torrent", "."], ["info", "a.torrent"], ["a.torrent", "--max-peers", "3", "-q"]]) {
+    for (const [config, line] of cases) {
+      const [, what, where, rest] = /^(.*?) \((.*?)\): (.*)$/s.exec(line)!;
+      assertStringIncludes(await refusal(config, ...args), `${what} (${PATH}, ${where}): ${rest}`, args.join(" "));
+    }
+  }
+});
+
 Deno.test("a config file that can't be read, or is no text, is told; one that isn't there is no error", async () => {
   const denied = new FileError("denied", { what: "cannot open", path: PATH });
   assertMatch(await refusal(denied), /^cannot use the config file \(.*config\.toml\): permission denied$/);

@@ -49,6 +49,7 @@ const PROGRAM_OPTIONS: readonly RefusedOption[] = [
 
 interface DownloadOptions extends NetworkOptions, TrackerOptions {
   readonly output: string;
+  readonly incomplete?: string;
   readonly seed?: true;
   readonly seedRatio?: number;
   readonly seedTime?: number;
@@ -69,7 +70,11 @@ export function register(program: Command, context: Context): void {
     .summary("download torrents (the default command)")
     .description("Downloads torrents from many peers at once, and uploads to other peers at the same time.")
     .argument("<source...>", "path or http(s) URL of a .torrent, magnet link, info-hash, or - for standard input")
-    .option("-o, --output <dir>", "where to put it; created if missing", ".");
+    .option("-o, --output <dir>", "where to put it; created if missing", ".")
+    .option(
+      "--incomplete <dir>",
+      "where it lies until it is complete, on the same or another disk; created if missing",
+    );
   addNetworkOptions(addTrackerOption(command))
     .option(
       "--files <list>",
@@ -169,6 +174,7 @@ async function load(
   const peers = await resolvePeers(options.peer ?? [], context);
   const add = {
     folder: options.output,
+    ...(options.incomplete !== undefined && { incomplete: options.incomplete }),
     peers,
     ...(options.tracker && { trackers: options.tracker }),
     ...(options.sequential && { sequential: true }),

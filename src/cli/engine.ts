@@ -20,6 +20,7 @@ export interface TorrentLike extends ReadableTorrent {
   readonly metadata: Promise<Metainfo>;
   readonly finished: Promise<void>;
   readonly infoHash: InfoHash;
+  readonly folder: string;
   readonly paused: boolean;
   snapshot(): TorrentSnapshot;
   pieceMap(cells: number): PieceMap | null;

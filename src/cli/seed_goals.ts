@@ -128,6 +128,8 @@ function waitingOf(torrents: readonly TorrentSnapshot[]): string | null {
 }
 
 function isOpen(torrent: TorrentSnapshot): boolean {
+  // Complete data may still have to be moved to its folder, which the network can't hold up.
+  if (torrent.state === "downloading" && torrent.progress === 1) return false;
   return torrent.state === "metadata" || torrent.state === "checking" || torrent.state === "downloading";
 }
 

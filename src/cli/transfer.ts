@@ -15,6 +15,7 @@ import type { CompletionCalls } from "./on_complete.ts";
 import type { Context } from "./context.ts";
 import type { ShutdownReason } from "./shutdown.ts";
 import type { SessionLike, TorrentLike } from "./engine.ts";
+import { DiskSpace } from "./disk_space.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
 import { type IdleLimit, type SeedGoal, untilIdle, untilSeeded } from "./seed_goals.ts";
@@ -106,6 +107,7 @@ class Run {
   /** Errors whose line on standard error has been written. */
   readonly #written = new Set<unknown>();
   #streaming: Streaming | null = null;
+  #space: DiskSpace | null = null;
   #cutShort = false;
 
   constructor(transfer: Transfer, context: Context) {
@@ -152,8 +154,12 @@ class Run {
       );
       if (loaded.length === 0) return errors;
       session = this.#session = await engine.createSession(this.#transfer.session);
+      this.#space = new DiskSpace({ files: platform.files, view });
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
+        if (event.event === "state" && event.state === "downloading") {
+          void this.#space?.check(event.infohash);
+        }
         if (isShown(event)) view.event(event);
         if (event.event === "completed") calls?.tell(event);
       });
@@ -211,7 +217,7 @@ class Run {
   }
 
   get #controls(): LiveControls {
-    const find = (infohash: string) => this.#torrents.find((torrent) => torrent.infoHash.hex === infohash);
+    const find = (infohash: string) => this.#find(infohash);
     return {
       pieceMap: (infohash, cells) => find(infohash)?.pieceMap(cells) ?? null,
       files: (infohash) => find(infohash)?.files() ?? [],
@@ -225,6 +231,10 @@ class Run {
       setLimits: (limits) => this.#session?.setLimits(limits),
       quit: () => this.#context.shutdown.ask("key"),
     };
+  }
+
+  #find(infohash: string): TorrentLike | undefined {
+    return this.#torrents.find((torrent) => torrent.infoHash.hex === infohash);
   }
 
   #remember(event: SessionEvent): void {
@@ -248,8 +258,7 @@ class Run {
   }
 
   #isSearching(infohash: string): boolean {
-    const torrent = this.#torrents.find(({ infoHash }) => infoHash.hex === infohash);
-    return torrent?.snapshot().state === "metadata";
+    return this.#find(infohash)?.snapshot().state === "metadata";
   }
 
   /**
@@ -294,6 +303,7 @@ class Run {
     const torrent = await session.add(source, options);
     for (const other of more) await session.add(other, options);
     this.#torrents.push(torrent);
+    this.#space?.add(torrent, options.folder);
     this.#streaming?.add(torrent);
     await torrent.finished;
     if (this.#transfer.keeps) this.#folders.set(source.infoHash.hex, options.folder);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { StatsFs } from "node:fs";
 import { type Bytes, cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
 import { arenaData, diskThreads } from "./arena.ts";
 import { lockFile, readableByAll } from "./deno_lock.ts";
@@ -11,6 +12,7 @@ import type { ArenaData, ThreadFile } from "./disk_threads.ts";
 import { withDescriptor } from "./descriptors.ts";
 import { FileError, isFileFault, toFileError } from "./file_errors.ts";
 import { DiskPace } from "./disk_pace.ts";
+import { nodeFs } from "./node_modules.ts";
 import type { FileHandle, FileInfo, FileSystem, OpenMode, WriteFileOptions } from "./platform.ts";
 
 /**
@@ -62,6 +64,18 @@ export const denoFiles: FileSystem = {
     const options = { recursive: true, ...(secret ? { mode: SECRET_FOLDER } : {}) };
     const call = { here: () => Deno.mkdirSync(path, options), there: () => Deno.mkdir(path, options) };
     return guard("cannot make the folder", path, () => pace.run(call));
+  },
+
+  async disk(path) {
+    // The user is not prompted for the permission, since all callers can do without.
+    const { state } = await Deno.permissions.query({ name: "sys", kind: "statfs" });
+    if (state !== "granted") return null;
+    return await guard("cannot look at the disk of", path, async () => {
+      const { bavail, bsize } = await new Promise<StatsFs>((resolve, reject) =>
+        nodeFs().statfs(path, (error, stats) => error ? reject(error) : resolve(stats))
+      );
+      return { device: `${(await Deno.stat(path)).dev || ""}`, free: bavail * bsize };
+    });
   },
 
   link(target, path) {

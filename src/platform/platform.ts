@@ -515,6 +515,19 @@ export interface FileSystem {
   lock(path: string, options: LockOptions): Promise<FileLock | null>;
   /** Returns the absolute path of an existing file, with all symbolic links resolved. */
   realPath(path: string): Promise<string>;
+  /**
+   * Returns the file system of an existing path, or `null` if the system may not be asked. Absent if there is no way to
+   * find out.
+   */
+  disk?(path: string): Promise<Disk | null>;
+}
+
+/** A file system. */
+export interface Disk {
+  /** Identity of the file system; empty if unknown. */
+  readonly device: string;
+  /** Bytes that the user may still write. */
+  readonly free: number;
 }
 
 /** A lock that is held. */

@@ -14,6 +14,7 @@ export {
   type SourceFile,
 } from "./file_scan.ts";
 export { nothingIn, type SearchedPlace } from "./find_place.ts";
+export { hasData, type HasDataOptions } from "./has_data.ts";
 export { hashFiles, type HashFilesOptions } from "./hash_files.ts";
 export { type StorageFile, type StorageLayout } from "./layout.ts";
 export { type StartMode } from "./resume_plan.ts";

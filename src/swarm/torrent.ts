@@ -23,6 +23,7 @@ import { Content } from "./content.ts";
 import { type EventOptions, type EventStream, streamEvents } from "./event_stream.ts";
 import type { ChangedEvent, TorrentEvent } from "./events.ts";
 import type { Acceptor } from "./peers/peer_listener.ts";
+import { folderToOpen } from "./incomplete_folder.ts";
 import { MagnetResolver } from "./magnet_resolver.ts";
 import { type DrawnPieces, type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
 import { openFile, type OpenFileOptions, ReadSource, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
@@ -73,6 +74,10 @@ export class Torrent implements TorrentHandle {
   #meta: Metainfo | null = null;
   /** How the torrent was added, with every later change. */
   #add: AddOptions;
+  /** Folder in which the data is: that of `#add`, or that for unfinished data. */
+  #folder: string;
+  /** `true` once it is known in which folder the data is. */
+  #isPlaced: boolean;
   #selection: FileSelection | null = null;
   /** By file index; files without an entry have normal priority. */
   readonly #priorities = new Map<number, FilePriority>();
@@ -105,6 +110,9 @@ export class Torrent implements TorrentHandle {
     const { source, shared } = options;
     this.#options = options;
     this.#add = options.add;
+    const { incomplete, folder } = options.add;
+    this.#folder = incomplete ?? folder;
+    this.#isPlaced = this.#folder === folder;
     this.infoHash = source.infoHash;
     this.#startedAt = shared.platform.now();
     this.#reason = new WaitingReason(this.#startedAt);
@@ -248,7 +256,7 @@ export class Torrent implements TorrentHandle {
   }
 
   get folder(): string {
-    return this.#add.folder;
+    return this.#folder;
   }
 
   get sequential(): boolean {
@@ -421,7 +429,7 @@ export class Torrent implements TorrentHandle {
     const { signal } = this.#abort;
     const ends = options.signal === undefined ? signal : AbortSignal.any([signal, options.signal]);
     return this.#inTurn(async () => {
-      if (folder === this.#add.folder) return;
+      if (folder === this.#folder) return;
       const content = this.#content;
       if (content !== null) {
         // A torrent that has failed is closed. It may have failed because the old folder is full.
@@ -434,9 +442,16 @@ export class Torrent implements TorrentHandle {
           await reopened?.close("the torrent has failed");
         }
       }
-      this.#add = { ...this.#add, folder };
-      this.#changed("folder");
+      this.#movedTo(folder);
     });
+  }
+
+  /** Called when all data is in another folder, and stays there. */
+  #movedTo(folder: string): void {
+    const { incomplete: _, ...add } = this.#add;
+    this.#add = { ...add, folder };
+    this.#folder = folder;
+    this.#changed("folder");
   }
 
   /** Makes the torrent wait in the queue until it is resumed. */
@@ -656,7 +671,7 @@ export class Torrent implements TorrentHandle {
       ...shared,
       meta,
       limits,
-      folder: add.folder,
+      folder: this.#folder,
       files: this.#selection?.files,
       sequential: add.sequential ?? false,
       priorities: this.#priorities,
@@ -670,6 +685,10 @@ export class Torrent implements TorrentHandle {
   /** Checks the disk, attaches the content and goes to work. */
   async #check(mode: StartMode, signal: AbortSignal): Promise<void> {
     if (this.#state !== "checking") this.#enter("checking");
+    if (!this.#isPlaced) {
+      await this.#place();
+      signal.throwIfAborted();
+    }
     // The content of a torrent that failed is closed; a new one opens the same files.
     if (this.#content!.closed) this.#replaceContent(this.#content!);
     const content = this.#content!;
@@ -680,6 +699,31 @@ export class Torrent implements TorrentHandle {
     this.#swarm.attach(content);
     this.#reading.readers.checked();
     await this.#checked(signal);
+  }
+
+  /** Finds out in which folder the data is. */
+  async #place(): Promise<void> {
+    const { folder, incomplete = folder } = this.#add;
+    const { platform: { files } } = this.#options.shared;
+    const place = await folderToOpen(this.#meta!, { files, infoHash: this.infoHash, folder, incomplete });
+    this.#isPlaced = true;
+    if (place === this.#folder) return;
+    await this.#content!.close("its data is elsewhere");
+    this.#folder = place;
+    this.#replaceContent(this.#content!);
+  }
+
+  /** `true` if the data has to be moved from the folder for unfinished data when it is complete. */
+  get #isAway(): boolean {
+    return this.#folder !== this.#add.folder;
+  }
+
+  /** Moves complete data to its folder. */
+  async #moveHome(content: Content): Promise<void> {
+    if (!this.#isAway) return;
+    const { folder } = this.#add;
+    await content.move(folder, { signal: this.#abort.signal });
+    this.#movedTo(folder);
   }
 
   /**
@@ -703,6 +747,8 @@ export class Torrent implements TorrentHandle {
   async #checked(signal: AbortSignal): Promise<void> {
     if (this.#content!.complete) {
       await this.#content!.flush();
+      signal.throwIfAborted();
+      await this.#moveHome(this.#content!);
       signal.throwIfAborted();
       return this.#completed();
     }
@@ -858,16 +904,21 @@ export class Torrent implements TorrentHandle {
     if (this.have.isFull) this.#finder.completed();
     else this.#finder.needPeers();
     this.#swarm.complete();
-    void this.#finishFiles();
+    if (this.#isAway) void this.#doInTurn(() => this.#finishFiles());
+    else void this.#finishFiles();
   }
 
   #finishFiles(): Promise<void> {
     const content = this.#content!;
     const { signal } = this.#attempt;
-    return content.flush().then(() => {
-      // A check that has begun meanwhile reports the completion itself.
-      if (!signal.aborted && this.#state !== "checking" && content.settled) this.#completed();
-    }, (error) => {
+    // A check that has begun meanwhile reports the completion itself.
+    const isDone = () => !signal.aborted && this.#state !== "checking" && content.settled;
+    const finish = async (): Promise<void> => {
+      await content.flush();
+      if (isDone()) await this.#moveHome(content);
+      if (isDone()) this.#completed();
+    };
+    return finish().catch((error) => {
       if (!signal.aborted) this.#fail(error);
     });
   }

@@ -27,6 +27,12 @@ export interface AddOptions {
    * folder, under any name.
    */
   readonly folder: string;
+  /**
+   * Folder for the data while it is unfinished. When all wanted files are complete, they are moved to `folder`, and only
+   * then the torrent is. Data that is in `folder` already stays there. Not kept between runs: a torrent that a session
+   * restores stays in the folder in which its data is.
+   */
+  readonly incomplete?: string;
   /** Peers to try besides those that are found. */
   readonly peers?: readonly PeerAddress[];
   /**

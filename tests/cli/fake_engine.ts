@@ -12,7 +12,7 @@ import type { Engine, SessionLike, TorrentLike } from "../../src/cli/engine.ts";
 import { run } from "../../src/cli/main.ts";
 import { describe, type Magnet, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
-import { HttpError, type HttpRequest, type HttpServer, type Platform } from "../../src/platform/platform.ts";
+import { type Disk, HttpError, type HttpRequest, type HttpServer, type Platform } from "../../src/platform/platform.ts";
 import type { AddOptions, RateLimits, SessionOptions } from "../../src/session/session.ts";
 import type { SessionEvent, TorrentSnapshot, TorrentSources } from "../../src/session/session_events.ts";
 import { settle, VirtualClock } from "../support/virtual_clock.ts";
@@ -85,6 +85,10 @@ export class FakeTorrent implements TorrentLike {
 
   get infoHash(): InfoHash {
     return this.meta.infoHash;
+  }
+
+  get folder(): string {
+    return this.options.incomplete ?? this.options.folder;
   }
 
   /** Returns no piece map. */
@@ -207,6 +211,8 @@ export class World {
   readonly servers = new Set<HttpServer>();
   /** Ports in use by other programs. */
   readonly taken = new Set<number>();
+  /** Disk of each folder; unknown by default. */
+  readonly disks = new Map<string, Disk>();
   /** Written files. */
   readonly written = new Map<string, Bytes>();
 
@@ -305,6 +311,7 @@ export class World {
             : null;
           return Promise.resolve(kind && { kind, size: 1, modified: 0, id: null });
         },
+        disk: (path: string) => Promise.resolve(this.disks.get(path) ?? null),
         realPath: (path: string) => {
           if (!path.startsWith("missing")) return Promise.resolve(path);
           return Promise.reject(new FileError("missing", { what: "cannot find", path }));

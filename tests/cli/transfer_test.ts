@@ -61,6 +61,19 @@ Deno.test("download --tracker names more trackers, each a tier", async () => {
   assertStringIncludes(wrong.terminal.stderr.text, "(--tracker wss://t.test/): ");
 });
 
+Deno.test("download --incomplete names a folder for unfinished data, and the move at the end is no reason to give up", async () => {
+  const world = new World();
+  const { code } = await world.start("a.torrent", "-o", "out", "--incomplete", "inc", "--timeout", "10s", "-q");
+  const [torrent] = world.session.added;
+  assertEquals(torrent!.options, { folder: "out", incomplete: "inc", peers: [] });
+  torrent!.state = { state: "downloading", progress: 1 };
+  await world.clock.play(60_000);
+  assertEquals(world.session.stops, 0);
+  torrent!.finish();
+  assertEquals(await code, 0);
+  assertClean(world);
+});
+
 Deno.test("download starts the DHT from the nodes that it is given", async () => {
   const world = new World({ env: {} });
   const nodes = ["--dht-bootstrap", "10.0.0.1:6881", "--dht-bootstrap", "router.test:25401"];

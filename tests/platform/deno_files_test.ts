@@ -21,6 +21,21 @@ async function assertFault(fault: FileFault, run: () => Promise<unknown>): Promi
   return error;
 }
 
+Deno.test("denoFiles.disk() tells how much room there is, and nothing where the system may not be asked", () =>
+  inFolder(async (folder) => {
+    const disk = await denoFiles.disk!(folder);
+    assert(disk !== null && disk.free > 0 && Number.isSafeInteger(disk.free), JSON.stringify(disk));
+    await Deno.writeTextFile(`${folder}/a`, "");
+    assertEquals((await denoFiles.disk!(`${folder}/a`))?.device, disk.device);
+    await assertFault("missing", () => denoFiles.disk!(`${folder}/b`));
+  }));
+
+Deno.test({
+  name: "denoFiles.disk() tells nothing where the system may not be asked",
+  permissions: { read: true, sys: ["networkInterfaces"] },
+  fn: async () => assertEquals(await denoFiles.disk!("."), null),
+});
+
 Deno.test("denoFiles.open() makes a file to write, reads back what was written anywhere in it", () =>
   inFolder(async (folder) => {
     const file = await denoFiles.open(`${folder}/a`, "write");

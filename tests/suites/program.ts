@@ -16,6 +16,7 @@ import "../cli/commands_test.ts";
 import "../cli/completions_test.ts";
 import "../cli/config_test.ts";
 import "../cli/create_test.ts";
+import "../cli/disk_space_test.ts";
 import "../cli/on_complete_test.ts";
 import "../cli/option_values_test.ts";
 import "../cli/schema_test.ts";

@@ -13,6 +13,7 @@ import "../storage/checker_threads_test.ts";
 import "../storage/file_names_test.ts";
 import "../storage/file_scan_test.ts";
 import "../storage/folder_locks_test.ts";
+import "../storage/has_data_test.ts";
 import "../storage/layout_test.ts";
 import "../storage/move_files_test.ts";
 import "../storage/open_files_test.ts";

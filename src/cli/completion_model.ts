@@ -64,15 +64,16 @@ const ARGUMENT_KINDS: Readonly<Record<string, ValueKind>> = { ...KINDS, dir: "fi
  * @returns The completion model.
  */
 export function completionModel(program: Command, standard: string): CompletionModel {
-  const commands = program.createHelp().visibleCommands(program).map((command): CompletedCommand => {
+  const visible = program.createHelp().visibleCommands(program);
+  const names = visible.map((command) => command.name());
+  const kindOf = (name: string) => name === "command" ? names : ARGUMENT_KINDS[name] ?? "other";
+  const commands = visible.map((command): CompletedCommand => {
     const { registeredArguments } = command;
     return {
       names: [command.name(), ...command.aliases()],
       description: command.summary(),
       options: optionsOf(command),
-      arguments: registeredArguments.map((argument) =>
-        argument.argChoices ?? ARGUMENT_KINDS[argument.name()] ?? "other"
-      ),
+      arguments: registeredArguments.map((argument) => argument.argChoices ?? kindOf(argument.name())),
       repeats: registeredArguments.at(-1)?.variadic ?? false,
     };
   });

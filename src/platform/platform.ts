@@ -515,10 +515,7 @@ export interface FileSystem {
   lock(path: string, options: LockOptions): Promise<FileLock | null>;
   /** Returns the absolute path of an existing file, with all symbolic links resolved. */
   realPath(path: string): Promise<string>;
-  /**
-   * Returns the file system of an existing path, or `null` if the system may not be asked. Absent if there is no way to
-   * find out.
-   */
+  /** Returns the file system of an existing path; `null` if the system may not be asked. Absent if it can't be. */
   disk?(path: string): Promise<Disk | null>;
 }
 

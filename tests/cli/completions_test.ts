@@ -40,6 +40,12 @@ Deno.test("completions knows every command and every option that help shows, for
   }
 });
 
+Deno.test("completions knows that help takes a command", async () => {
+  const words = "download seed create info verify tracker share demo completions help";
+  assertStringIncludes(await scriptOf("bash"), `    help) options='-h --help' kinds=('${words}') last=other ;;`);
+  for (const shell of ["zsh", "fish"]) assertStringIncludes(await scriptOf(shell), words, shell);
+});
+
 Deno.test("completions refuses other shells, and says which there are", async () => {
   for (const args of [["completions", "tcsh"], ["completions"]]) {
     const world = new World();

@@ -5,7 +5,7 @@ import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { makeTorrent } from "../support/torrents.ts";
 
-const COMMANDS = ["download", "seed", "info", "verify", "demo"];
+const COMMANDS = ["download", "seed", "info", "verify", "demo", "help"];
 
 testWith(
   "shoal --version prints the name and the version of deno.json",

@@ -106,3 +106,48 @@ testWith("shoal download downloads a tree from shoal seed", ["binary"], () =>
     seeder.signal("SIGINT");
     assertEquals((await seeder.exit(10)).code, 130);
   }));
+
+testWith(
+  "shoal goes on with the good sources, announces to the user's tracker, and moves what is complete to its folder",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const payload = await makeTree(`${folder}/source`, { name: "a tree", seed: 15 });
+      const torrent = `${folder}/tree.torrent`;
+      await makeTorrent(payload, { path: torrent });
+      const other = await makeFile(`${folder}/source`, { name: "other.bin", size: MIB, seed: 16 });
+      await makeTorrent(other, { path: `${folder}/other.torrent` });
+      await using tracker = startShoal(["tracker", "--bind", "127.0.0.1", "-p", "0", "--json"], folder);
+      const listening = await tracker.line((line) => line.includes('"listening"'), { seconds: 20, what: "it listens" });
+      const { http: url } = JSON.parse(listening);
+      const port = freePort();
+      await using seeder = startShoal(["seed", torrent, "source", "-p", `${port}`, "--json", ...OFFLINE], folder);
+      await seeder.line((line) => line.includes('"completed"'), { seconds: 30, what: "it had checked the data" });
+
+      const peers = ["--peer", `127.0.0.1:${port}`, "--bind", "127.0.0.1", "-p", "0", ...OFFLINE];
+      const sources = ["missing.torrent", torrent, "other.torrent"];
+      const options = ["-o", "out", "--incomplete", "inc", "-t", url, "--files", "!OTHER.*", "--json"];
+      const args = [...sources, ...options, ...peers];
+      const { code, stdout, stderr } = await runShoal(args, folder, 60);
+      assertEquals([code, stderr], [2, [
+        "shoal: error: cannot read the torrent (missing.torrent): there is no such file",
+        'shoal: error: cannot choose files (--files !OTHER.*): no file of "other.bin" is left',
+      ]]);
+      await assertSame(payload, `${folder}/out`);
+      const left = [...Deno.readDirSync(`${folder}/inc`)].map(({ name }) => name);
+      assertEquals(left, []);
+      const [completed] = eventsOf(stdout, "completed");
+      const paths = completed!.paths as string[];
+      assertEquals(paths.length, payload.files.length);
+      for (const path of paths) assert(path.startsWith(`${Deno.realPathSync(folder)}/out/a tree/`), path);
+      assertEquals(eventsOf(stdout, "tracker").map(({ url, status }) => [url, status])[0], [url, "ok"]);
+
+      // What a magnet link stands for, saved, is the same torrent.
+      const link = JSON.parse((await runShoal(["info", torrent, "--json"], folder)).stdout[0]!).magnet;
+      const saved = await runShoal(["info", link, "-o", "saved.torrent", "--json", ...peers], folder, 60);
+      assertEquals([saved.code, saved.stderr], [0, []]);
+      const infohash = async (file: string) =>
+        JSON.parse((await runShoal(["info", file, "--json"], folder)).stdout[0]!).infohash;
+      assertEquals(await infohash("saved.torrent"), await infohash(torrent));
+    }),
+);

@@ -57,7 +57,8 @@ export async function readSources(
   onBad: (error: ShoalError) => Promise<void>,
 ): Promise<(Metainfo | Magnet)[]> {
   const found: (Metainfo | Magnet)[] = [];
-  for (const result of await Promise.allSettled(sources.map((source) => readSource(source, context)))) {
+  const readable = sources.filter((source, i) => source !== "-" || sources.indexOf("-") === i); // it can be read once
+  for (const result of await Promise.allSettled(readable.map((source) => readSource(source, context)))) {
     await orReport(() => {
       if (result.status === "rejected") throw result.reason;
       found.push(result.value);

@@ -202,7 +202,8 @@ const LINUX_NULL = 0x103;
  */
 function outlivesWindow(): boolean {
   if (isWindows || [Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal())) return false;
-  return isUnreadableNull(0) || /(?:^|\/)g?nohup$/.test(readEnv("_") ?? "");
+  // Standard input that was read is no such device. Its descriptor may be closed by now.
+  return (!stdinIsTaken && isUnreadableNull(0)) || /(?:^|\/)g?nohup$/.test(readEnv("_") ?? "");
 }
 
 /** Returns `true` if a descriptor is Linux's null device, opened for writing only. */

@@ -52,6 +52,10 @@ Deno.test("standard input may hold a magnet link or an info-hash instead of a to
     world.session.added[0]!.finish();
     assertEquals(await code, 0);
   }
+  const twice = new World({ stdin: utf8(hex) });
+  const { code } = await twice.start("-", "a.torrent", "-", "-q");
+  for (const torrent of twice.session.added) torrent.finish();
+  assertEquals([await code, twice.session.added.length, twice.terminal.stdinReads], [0, 2, 1]);
   const two = new World({ stdin: utf8(`${hex}\n${hex}\n`) });
   assertStringIncludes(
     await failure(["-"], 2, two),

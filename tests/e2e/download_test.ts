@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { freePort, seedWithAria2 } from "../support/aria2.ts";
-import { OFFLINE, runShoal, startShoal } from "../support/binary.ts";
+import { BINARY, environment, OFFLINE, runShoal, startShoal } from "../support/binary.ts";
 import { eventsOf } from "../support/events.ts";
+import { run } from "../support/job.ts";
 import { assertSame, makeFile, makeTree } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
@@ -146,6 +147,11 @@ testWith(
       const link = JSON.parse((await runShoal(["info", torrent, "--json"], folder)).stdout[0]!).magnet;
       const saved = await runShoal(["info", link, "-o", "saved.torrent", "--json", ...peers], folder, 60);
       assertEquals([saved.code, saved.stderr], [0, []]);
+      const piped = await run(["sh", "-c", 'echo "$LINK" | "$@"', "sh", BINARY, "info", "-", "-q", ...peers], {
+        cwd: folder,
+        env: { ...environment(folder), LINK: link },
+      });
+      assertEquals([piped.code, piped.stderr, piped.stdout[0]], [0, [], "a tree"]);
       const infohash = async (file: string) =>
         JSON.parse((await runShoal(["info", file, "--json"], folder)).stdout[0]!).infohash;
       assertEquals(await infohash("saved.torrent"), await infohash(torrent));

@@ -144,8 +144,12 @@ export class FakeTerminal implements Terminal {
     for (const listener of [...this.readers]) listener(utf8(text));
   }
 
+  /** Number of times that standard input was read. */
+  stdinReads = 0;
+
   /** Returns the bytes that the test has set. */
   readStdin(): Promise<Bytes> {
+    this.stdinReads++;
     return Promise.resolve(this.#stdin ?? utf8(""));
   }
 

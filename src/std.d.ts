@@ -53,6 +53,11 @@ declare module "npm:deno-std@1.4.0/encoding/base32.js" {
   export function decodeBase32(b32: string): Uint8Array<ArrayBuffer>;
 }
 
+declare module "npm:deno-std@1.4.0/encoding/base64.js" {
+  export function decodeBase64(b64: string): Uint8Array<ArrayBuffer>;
+  export function encodeBase64(data: Uint8Array): string;
+}
+
 declare module "npm:deno-std@1.4.0/encoding/hex.js" {
   export function decodeHex(src: string): Uint8Array<ArrayBuffer>;
   export function encodeHex(src: Uint8Array): string;

@@ -6,6 +6,8 @@
  * @module
  */
 
+import { decodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
+
 /**
  * The routine as text. Copies 64 bytes at a time through 128-bit registers, whatever the alignment, and the rest by one
  * instruction. Source and target may overlap if the target comes first.
@@ -41,7 +43,7 @@ let compiled: WebAssembly.Module | null = null;
  * @param memory Memory with `shared: true`.
  */
 export function copyMemoryOf(memory: WebAssembly.Memory): CopyMemory {
-  compiled ??= new WebAssembly.Module(Uint8Array.from(atob(COPY_MEMORY_BASE64), (char) => char.charCodeAt(0)));
+  compiled ??= new WebAssembly.Module(decodeBase64(COPY_MEMORY_BASE64));
   const { exports } = new WebAssembly.Instance(compiled, { arena: { memory } });
   return exports["copy"] as CopyMemory;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { encodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
 import { utf8 } from "../base/bytes.ts";
 import { parseIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
@@ -120,7 +121,7 @@ function shown(text: string): string {
 function addPassword(headers: Headers, { username, password }: URL): void {
   if ((username === "" && password === "") || headers.has("authorization")) return;
   const text = utf8(`${unescaped(username)}:${unescaped(password)}`);
-  headers.set("authorization", `Basic ${btoa(String.fromCharCode(...text))}`);
+  headers.set("authorization", `Basic ${encodeBase64(text)}`);
 }
 
 function unescaped(text: string): string {

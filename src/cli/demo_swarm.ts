@@ -38,6 +38,8 @@ export interface DemoSwarmOptions {
   readonly folder: string;
   /** Size of the payload, in bytes. */
   readonly size: number;
+  /** Download limit of the other leecher, in bytes per second; `null` for none. */
+  readonly maxDown: number | null;
   /** Stops making the payload when aborted. */
   readonly signal: AbortSignal;
 }
@@ -63,8 +65,8 @@ export async function startDemoSwarm(platform: Platform, options: DemoSwarmOptio
   try {
     await platform.files.makeFolder(source);
     const { meta, sha256 } = await makePayload(platform, { ...options, source, announce: `${tracker.url}` });
-    const join = async (name: string, add: Parameters<Session["add"]>[1]) => {
-      const session = new Session({ platform, port: 0, bind: LOOPBACK, cacheBytes: HELPER_CACHE });
+    const join = async (name: string, add: Parameters<Session["add"]>[1], maxDown: number | null = null) => {
+      const session = new Session({ platform, port: 0, bind: LOOPBACK, cacheBytes: HELPER_CACHE, maxDown });
       sessions.push(session);
       await session.start();
       names.set(`${LOOPBACK}:${session.port}`, name);
@@ -74,7 +76,7 @@ export async function startDemoSwarm(platform: Platform, options: DemoSwarmOptio
       const seeder = await join(`seeder ${i}`, { folder: source, seedOnly: true, trust: true });
       await seeder.finished;
     }
-    await join("the other leecher", { folder: `${options.folder}/rival` });
+    await join("the other leecher", { folder: `${options.folder}/rival` }, options.maxDown);
     return { meta, sha256, names, close };
   } catch (error) {
     await close();

@@ -47,6 +47,8 @@ export interface Transfer {
    * resumes the download.
    */
   readonly keeps?: boolean;
+  /** Whether the live view stays when all is done, until the user presses a key (default `false`). */
+  readonly hold?: boolean;
   /** How long to seed each complete torrent; `null` to not seed. */
   readonly seed: SeedGoal | null;
   /** URL to post the `completed` event of each torrent to. */
@@ -170,6 +172,7 @@ class Run {
       view.start();
       await this.#work(loaded, { session, view, errors });
       if (calls) await shutdown.raceShutdown(calls.settled());
+      if (this.#transfer.hold && errors.length === 0) await shutdown.raceShutdown(view.hold?.() ?? Promise.resolve());
     } catch (thrown) {
       const error = thrown instanceof ShoalError ? this.#context.config?.blame(thrown) ?? thrown : thrown;
       if (shutdown.isShutdownError(error)) this.#cutShort = true;

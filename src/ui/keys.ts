@@ -11,6 +11,15 @@ export type Key =
   | { readonly kind: "character"; readonly character: string }
   | { readonly kind: "named"; readonly name: NamedKey };
 
+/** Options for {@linkcode KeyReader}. */
+export interface KeyReaderOptions {
+  /** Called with the row of the cursor, from 1, when the terminal answers {@linkcode ASK_CURSOR}. */
+  readonly onCursor?: (row: number) => void;
+}
+
+/** Asks the terminal where the cursor is. */
+export const ASK_CURSOR = "\x1b[6n";
+
 /** Names of keys. */
 export type NamedKey =
   | "up"
@@ -76,6 +85,12 @@ export class KeyReader {
   #state: "ground" | "escape" | "sequence" = "ground";
   /** Parameters of the current sequence, limited in length. No known key has longer parameters. */
   #parameters = "";
+  readonly #onCursor: (row: number) => void;
+
+  /** @param options See {@linkcode KeyReaderOptions}. */
+  constructor({ onCursor = () => {} }: KeyReaderOptions = {}) {
+    this.#onCursor = onCursor;
+  }
 
   /**
    * Parses the bytes of one read.
@@ -113,11 +128,13 @@ export class KeyReader {
 
   #inSequence(byte: number, keys: Key[]): void {
     if (byte >= 0x20 && byte < 0x40) {
-      if (this.#parameters.length < 8) this.#parameters += String.fromCharCode(byte);
+      if (this.#parameters.length < 9) this.#parameters += String.fromCharCode(byte);
       return;
     }
     this.#state = "ground";
     const final = String.fromCharCode(byte);
+    const position = final === "R" ? /^(\d{1,4});\d{1,4}$/.exec(this.#parameters) : null;
+    if (position !== null) this.#onCursor(Number(position[1]));
     const name = final === "~" ? NUMBERED[this.#parameters] : this.#parameters === "" ? FINALS[final] : undefined;
     if (name !== undefined) keys.push({ kind: "named", name });
   }

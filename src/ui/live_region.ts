@@ -106,6 +106,16 @@ export class LiveRegion {
   }
 
   /**
+   * Called when the terminal has said where the cursor was after the last frame. Until then the region assumes that the
+   * cursor is in the last row, and may leave some rows of old frames when the window becomes narrower.
+   *
+   * @param row Row of the cursor, from 1.
+   */
+  cursorAt(row: number): void {
+    if (Number.isFinite(this.#rows)) this.#below = Math.max(0, this.#rows - row);
+  }
+
+  /**
    * Called when another program has written below the region. The region stays as it is, and the next frame is drawn at
    * the cursor.
    */

@@ -118,6 +118,20 @@ export function handleKey(state: LiveState, options: PressedOptions): PressedRes
   }
 }
 
+/**
+ * Returns `true` if a key ends a view that shows a finished transfer: any key that shows nothing else.
+ *
+ * @param state The current state.
+ * @param options See {@linkcode PressedOptions}.
+ */
+export function endsHold(state: LiveState, options: PressedOptions): boolean {
+  const { key } = options;
+  if (state.prompt !== null) return false;
+  if (key.kind === "named") return key.name === "enter" || (key.name === "escape" && state.panel === "overview");
+  const { state: next, action } = handleKey(state, options);
+  return action !== null || next === state;
+}
+
 /** Keys that scroll, by lines or pages. */
 const STEPS: Readonly<Record<string, readonly [number, "lines" | "pages"]>> = {
   "up": [-1, "lines"],

@@ -13,8 +13,8 @@ import { type LogLine, LogLines, plainLogLine, styledLogLine } from "./log_lines
 import { type Style, styleFor } from "./style.ts";
 import { Summary } from "./summary.ts";
 import { logRows, type Picture, renderDashboard, scrollArea, type Window } from "./dashboard.ts";
-import { KeyReader } from "./keys.ts";
-import { FIRST_STATE, handleKey, type KeyAction, type LiveState } from "./live_state.ts";
+import { ASK_CURSOR, KeyReader } from "./keys.ts";
+import { endsHold, FIRST_STATE, handleKey, type KeyAction, type LiveState } from "./live_state.ts";
 import { RateHistory } from "./spark.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
 
@@ -26,6 +26,13 @@ const LAST_WRITE_MS = 500;
 const LATE_MS = 2 * FRAME_MS;
 /** Milliseconds without data after which a download is called stalled. */
 const STALLED_MS = 10_000;
+/**
+ * Milliseconds after the start until the terminal is asked where the cursor is. A program that ends sooner would leave the
+ * answer to the shell.
+ */
+const ASK_MS = 1000;
+/** Milliseconds that close() waits for that answer. */
+const ANSWER_MS = 100;
 /** Most messages to keep for the next frame. The oldest are dropped if the terminal is blocked. */
 const MAX_WAITING = 200;
 
@@ -37,7 +44,7 @@ export class LiveView implements View {
   readonly #region = new LiveRegion();
   readonly #summary: Summary;
   readonly #log: LogLines;
-  readonly #keys = new KeyReader();
+  readonly #keys = new KeyReader({ onCursor: (row) => this.#cursorAt(row) });
   readonly #rates = new Map<string, { readonly down: RateHistory; readonly up: RateHistory }>();
   /** Time at which each torrent last got data or did something else than download, by info-hash. */
   readonly #movedAt = new Map<string, number>();
@@ -52,9 +59,19 @@ export class LiveView implements View {
   #lost = 0;
   #timer: Timer | null = null;
   #redrawAll = false;
+  /** Time from which on the terminal is to be asked where the cursor is; `null` while there is no need. */
+  #askAt: number | null = null;
+  /** Called with the answer that is awaited; `null` if none is. */
+  #onAnswer: (() => void) | null = null;
+  /** Whether the cursor has moved since the question. */
+  #isAnswerOld = false;
+  /** Size of the window and of the picture in the last frame. */
+  #shape = "";
   #open = false;
   #forget = () => {};
   #stopKeys: (() => void) | null = null;
+  /** Ends {@linkcode LiveView.hold}; `null` while the view isn't held. */
+  #release: (() => void) | null = null;
   /** Time of the last tick, in milliseconds. */
   #lastTick = 0;
 
@@ -70,6 +87,7 @@ export class LiveView implements View {
     const { platform, terminal } = this.#options;
     this.#open = true;
     this.#lastTick = platform.now();
+    this.#askAt = platform.now() + ASK_MS;
     this.#forget = terminal.onDisturbance((disturbance) => this.#disturbed(disturbance));
     this.#stopKeys = terminal.readKeys((bytes) => this.#typed(bytes));
     this.#tick();
@@ -90,11 +108,25 @@ export class LiveView implements View {
   /** Failures are reported by the error line. */
   failed(): void {}
 
+  /**
+   * Keeps the picture until a key is pressed. Keys that show something else, such as `f`, still do that.
+   *
+   * @returns Settles at once if standard input is not a terminal.
+   */
+  hold(): Promise<void> {
+    if (!this.#open || this.#stopKeys === null) return Promise.resolve();
+    this.note("done; look around with the keys below, and press q or Enter to end");
+    this.#torrents = this.#summary.observe();
+    this.#draw();
+    return new Promise((resolve) => this.#release = resolve);
+  }
+
   /** Replaces the picture by the summary. */
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     this.#timer?.cancel();
+    await this.#answered();
     this.#stopKeys?.();
     const { platform, terminal, savedIn, resumable } = this.#options;
     this.#summary.observe();
@@ -137,9 +169,43 @@ export class LiveView implements View {
     const pane = logRows(this.#picture, this.#window);
     this.#waiting.push(...this.#pane.splice(0, Math.max(0, this.#pane.length - pane)));
     const lines = renderDashboard(this.#picture, this.#window);
-    const text = this.#region.draw(lines, { columns, rows, above: this.#takeWaiting(), force: this.#redrawAll });
+    const above = this.#takeWaiting();
+    const text = this.#region.draw(lines, { columns, rows, above, force: this.#redrawAll });
     this.#redrawAll = false;
-    if (text !== "") void terminal.stdout.write(text);
+    const shape = `${columns} ${rows} ${lines.length}`;
+    if (shape !== this.#shape || above.length > 0) this.#isAnswerOld = true;
+    this.#shape = shape;
+    const question = this.#question();
+    if (text + question !== "") void terminal.stdout.write(text + question);
+  }
+
+  /** Returns the question where the cursor is, if it is time to ask. */
+  #question(): string {
+    const now = this.#options.platform.now();
+    if (this.#stopKeys === null || this.#askAt === null || now < this.#askAt || this.#onAnswer !== null) return "";
+    this.#askAt = null;
+    this.#isAnswerOld = false;
+    this.#onAnswer = () => {};
+    return ASK_CURSOR;
+  }
+
+  #cursorAt(row: number): void {
+    if (this.#onAnswer === null) return;
+    this.#onAnswer();
+    this.#onAnswer = null;
+    if (this.#isAnswerOld) this.#askAt = this.#options.platform.now();
+    else this.#region.cursorAt(row);
+  }
+
+  /** Waits a moment for an answer that is due, which would otherwise be typed into the shell. */
+  async #answered(): Promise<void> {
+    if (this.#onAnswer === null) return;
+    let deadline: Timer | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onAnswer = resolve;
+      deadline = this.#options.platform.after(ANSWER_MS, resolve);
+    });
+    deadline?.cancel();
   }
 
   get #window(): Window {
@@ -173,9 +239,14 @@ export class LiveView implements View {
   }
 
   #typed(bytes: Bytes): void {
-    if (!this.#open) return;
-    for (const key of this.#keys.read(bytes, { typing: this.#state.prompt !== null })) {
+    const keys = this.#keys.read(bytes, { typing: this.#state.prompt !== null });
+    if (!this.#open || keys.length === 0) return;
+    for (const key of keys) {
       const around = { torrents: this.#torrents.length, ...scrollArea(this.#picture, this.#window) };
+      if (this.#release !== null && endsHold(this.#state, { key, around })) {
+        this.#release();
+        return;
+      }
       const { state, action } = handleKey(this.#state, { key, around });
       if (state.selected !== this.#state.selected) this.#peerRows = 0;
       this.#state = state;
@@ -202,6 +273,7 @@ export class LiveView implements View {
   #disturbed(disturbance: Disturbance): void {
     if (disturbance === "continued") this.#region.leave();
     this.#redrawAll = true;
+    this.#askAt = this.#options.platform.now();
     this.#peerRows = 0;
   }
 

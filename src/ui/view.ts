@@ -51,6 +51,8 @@ export interface View {
   note(text: string): void;
   /** Shows a failure that doesn't concern a torrent. Its error line on standard error is written by the caller. */
   failed(error: ShoalError): void;
+  /** Waits until the user has looked at the view and pressed a key. Absent if the view doesn't read keys. */
+  hold?(): Promise<void>;
   /** Stops, prints a summary and restores the terminal. Does nothing when called again. */
   close(): Promise<void>;
 }

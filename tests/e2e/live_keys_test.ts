@@ -71,7 +71,7 @@ for (const columns of [40, 80, 200]) {
         if (columns >= 80) await terminal.until(shows("9 MiB/s / none"), "the limit");
         await terminal.resize(60, 16);
         const narrow = await terminal.until(
-          ({ rows }) => rows.some((row) => /^\d\.\d \/ 24 MiB/.test(row)) && rows.at(-1) === "",
+          ({ rows }) => rows.some((row) => /^\d\.\d \/ 24\.0 MiB/.test(row)) && rows.at(-1) === "",
           "a picture for a narrow window",
         );
         assertEquals(narrow.rows.filter((row) => row.includes("file.bin")).length, 1, narrow.rows.join("\n"));
@@ -130,5 +130,50 @@ testWith(
       assert(end.rows.includes("ended with 131"), end.rows.join("\n"));
       assert(end.cursorVisible, "the cursor is hidden");
       assertEquals(await settings("after"), await settings("before"));
+    }),
+);
+
+testWith(
+  "a window that changes its size shows one picture and nothing of the old one",
+  ["binary", "aria2c", "tmux"],
+  () =>
+    downloading({ columns: 80, variables: "NO_COLOR=1" }, async ({ terminal }) => {
+      // By then the program has asked the terminal where the cursor is.
+      const bars = /[\u2581-\u2588]{2} peak/;
+      await terminal.until(({ rows }) => rows.some((row) => bars.test(row)), "rates of some seconds");
+      // Help changes with the size only. tmux tells the program its size late, and what is drawn meanwhile would wrap.
+      await terminal.press("?");
+      await terminal.until(shows("Flags of a peer"), "help");
+      for (const [columns, rows] of [[80, 15], [80, 24], [40, 15], [120, 40], [40, 15], [200, 50], [80, 24]] as const) {
+        await terminal.resize(columns, rows);
+        const screen = await terminal.until(
+          ({ rows }) =>
+            rows.some((row) => row.startsWith("Keys") && row.includes("Flags") === columns >= 80) &&
+            ["Keys", "q quit"].every((part) => rows.filter((row) => row.startsWith(part)).length === 1),
+          `one picture of ${columns} by ${rows}`,
+        );
+        assertTidy(screen);
+      }
+      await terminal.press("q");
+      assert(shows("ended with 130")(await terminal.ended(20)));
+    }),
+);
+
+testWith(
+  "shoal demo keeps its last picture until a key, and then tells what came from whom",
+  ["binary", "tmux"],
+  () =>
+    withScratch(async (folder) => {
+      const place = { columns: 100, cwd: folder, env: environment(folder) };
+      await using terminal = await Terminal.open(`${BINARY} demo --size 8M`, place);
+      const isDone = (screen: Screen) => shows("press q or Enter to end")(screen) && shows("100.0%")(screen);
+      await terminal.until(isDone, "that it is done");
+      await terminal.press("f");
+      await terminal.until(shows("shoal-demo.bin"), "the files");
+      await terminal.press("Enter");
+      const end = await terminal.ended(20);
+      for (const part of ["What came from whom", "the same SHA-256", "ended with 0"]) {
+        assert(shows(part)(end), `${part}\n${end.rows.join("\n")}`);
+      }
     }),
 );

@@ -621,6 +621,14 @@ Deno.test("KeyReader knows the keys of common terminals, over any cut", () => {
   assertEquals(reader.read(bytes.subarray(2)), [{ kind: "named", name: "page-down" }]);
 });
 
+Deno.test("KeyReader takes where the cursor is for an answer, and for no key", () => {
+  const rows: number[] = [];
+  const reader = new KeyReader({ onCursor: (row) => rows.push(row) });
+  assertEquals(reader.read(utf8("\x1b[24;1Rq\x1b[1;80R")), [{ kind: "character", character: "q" }]);
+  assertEquals(reader.read(utf8("\x1b[R\x1b[5R\x1b[99999;1R\x1b[1;2S")), []);
+  assertEquals(rows, [24, 1]);
+});
+
 Deno.test("KeyReader takes no text for keys, unless text is asked for", () => {
   assertEquals(keysOf("qu"), []);
   assertEquals(keysOf("\x1b[200~q\x1b[201~"), ["q"]); // one character is a key, even if it was pasted

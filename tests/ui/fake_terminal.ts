@@ -14,6 +14,8 @@ export class FakeOutput implements Output {
   text = "";
   writes = 0;
   failure: ShoalError | null = null;
+  /** Called with each text. */
+  onWrite: (text: string) => void = () => {};
   /** Listeners for the loss of the output. */
   readonly losses = new Set<(loss: Loss) => void>();
   #release: (() => void) | null = null;
@@ -40,7 +42,9 @@ export class FakeOutput implements Output {
 
   async write(data: string | Bytes): Promise<void> {
     this.writes++;
-    this.text += typeof data === "string" ? data : String.fromCharCode(...data);
+    const text = typeof data === "string" ? data : String.fromCharCode(...data);
+    this.text += text;
+    this.onWrite(text);
     await this.#blocked;
   }
 
@@ -82,6 +86,8 @@ export class FakeTerminal implements Terminal {
   readonly isWindows: boolean;
   /** Size that {@linkcode FakeTerminal.size} returns. */
   window: TerminalSize;
+  /** Row of the cursor, which the terminal tells when asked; `null` for one that doesn't answer. */
+  cursorRow: number | null = 24;
   /** Folders to remove at the end, unless the removal was cancelled. */
   readonly owed = new Set<string>();
   /** Listeners for signals; a test can check that none is left. */
@@ -99,6 +105,10 @@ export class FakeTerminal implements Terminal {
     this.stdout = new FakeOutput(options.isTerminal ?? false);
     this.stderr = new FakeOutput(options.isTerminal ?? false);
     this.window = options.size ?? { columns: 80, rows: 24 };
+    this.stdout.onWrite = (text) => {
+      if (!text.includes("\x1b[6n") || this.cursorRow === null) return;
+      queueMicrotask(() => this.type(`\x1b[${this.cursorRow};1R`));
+    };
     this.#env = options.env ?? { HOME: "/home/test" };
     this.#stdin = options.stdin ?? null;
     this.stdinIsTerminal = options.stdin === undefined;

@@ -122,6 +122,20 @@ function assertNothingLeft(
   }
 }
 
+Deno.test("LiveRegion knows what a narrower window hides of a picture at the top, once it knows where the cursor is", () => {
+  const path = [[80, 24], [40, 15], [120, 40]] as const;
+  const screen = new ScreenModel({ columns: 80, rows: 24 });
+  const region = new LiveRegion();
+  screen.feed("$ shoal\n");
+  for (const [columns, rows] of path) {
+    screen.resize(columns, rows);
+    const lines = full(columns, Math.min(rows, 14), `${columns}:`);
+    screen.feed(region.draw(lines, { columns, rows }));
+    region.cursorAt(screen.cursorRow);
+    assertEquals(screen.lines.filter((line) => line !== "$ shoal"), lines);
+  }
+});
+
 Deno.test("LiveRegion puts nothing into the scrollback while it is drawn, nor when it ends", () => {
   for (const kind of KINDS) {
     const screen = new ScreenModel({ columns: 20, rows: 6, kind });

@@ -57,6 +57,11 @@ export class ScreenModel {
     return textOf(this.#all.slice(this.#top));
   }
 
+  /** Row of the cursor, from 1. */
+  get cursorRow(): number {
+    return this.#row - this.#top + 1;
+  }
+
   /** Rows of the scrollback. */
   get scrollback(): string[] {
     return this.#all.slice(0, this.#top).map(({ cells }) => cells.join("").trimEnd());

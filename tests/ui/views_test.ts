@@ -481,6 +481,67 @@ Deno.test("LiveView calls a download stalled when nothing has come for ten secon
   await view.close();
 });
 
+Deno.test("LiveView asks where the cursor is after a second and after a change of the size, and takes in the answer", async () => {
+  const { clock, terminal, view } = live();
+  const asked = () => terminal.stdout.text.split("\x1b[6n").length - 1;
+  view.start();
+  await clock.play(800);
+  assertEquals(asked(), 0);
+  await clock.play(400);
+  assertEquals(asked(), 1);
+  terminal.window = { columns: 60, rows: 20 };
+  terminal.disturb("resized");
+  await clock.play(400);
+  assertEquals(asked(), 2);
+  await clock.play(60_000);
+  assertEquals(asked(), 2);
+  await view.close();
+  // A terminal that doesn't answer holds nothing up.
+  const silent = live();
+  silent.terminal.cursorRow = null;
+  silent.view.start();
+  await silent.clock.play(1200);
+  const closed = silent.view.close();
+  await silent.clock.play(100);
+  await closed;
+  assertEquals(silent.terminal.readers.size, 0);
+  // Nobody reads the answer where there are no keys.
+  const piped = live({ stdin: new Uint8Array(0) });
+  piped.view.start();
+  await piped.clock.play(5000);
+  assertFalse(piped.terminal.stdout.text.includes("\x1b[6n"));
+  await piped.view.close();
+});
+
+Deno.test("LiveView.hold() keeps the picture until a key that shows nothing else", async () => {
+  for (const key of ["q", "\r", "x", " ", "\x1b"]) {
+    const { clock, terminal, scene, view } = live();
+    view.start();
+    let held = true;
+    const hold = view.hold!().then(() => held = false);
+    assertStringIncludes(terminal.stdout.text, "press q or Enter to end");
+    for (const other of ["f", "?", "s", "\t", "\x1b[B", "?", "l", "5", "x", "\x1b", "f", "f"]) terminal.type(other);
+    await clock.play(60_000);
+    assert(held, `${key}: nothing has ended it`);
+    terminal.type(key);
+    await hold;
+    assertEquals(scene.done, []);
+    await view.close();
+  }
+  const { terminal, scene, view } = live();
+  view.start();
+  void view.hold!();
+  terminal.type("\x03");
+  assertEquals(scene.done, ["quit"]);
+  await view.close();
+  const piped = live({ stdin: new Uint8Array(0) });
+  piped.view.start();
+  await piped.view.hold!();
+  assertFalse(piped.terminal.stdout.text.includes("press q"));
+  await piped.view.close();
+  assertEquals(plain().view.hold, undefined);
+});
+
 Deno.test("LiveView scrolls the peers with the arrows", async () => {
   const { terminal, scene, view } = live();
   const peers = Array.from(

@@ -90,7 +90,13 @@ function commandSection(command: Command): string[] {
       ),
     ]),
     ...(options.length === 0 ? [] : [
-      table(["option", "what it does"], options.map(({ flags, description }) => [`\`${flags}\``, description])),
+      table(
+        ["option", "what it does"],
+        options.map(({ flags, description, defaultValueDescription }) => [
+          `\`${flags}\``,
+          `${description}${defaultValueDescription === undefined ? "" : ` (default: ${defaultValueDescription})`}`,
+        ]),
+      ),
     ]),
   ];
 }

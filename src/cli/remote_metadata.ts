@@ -6,10 +6,13 @@
 
 import { ShoalError } from "../base/errors.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
+import type { Timer } from "../platform/platform.ts";
 import { formatDuration } from "../ui/format.ts";
 import type { Context } from "./context.ts";
 import { type PeerOptions, peerSettings, resolvePeers, type TrackerOptions } from "./network_options.ts";
 
+/** Milliseconds after which the user is told that peers are asked. */
+const TELL_MS = 500;
 /** Longest time to stop the session, in milliseconds. Trackers are sent `stopped`. */
 const STOP_MS = 2_500;
 /** Default timeout, in seconds. */
@@ -60,6 +63,7 @@ export async function fetchMetadata(
     );
     return [...told, ...waiting].slice(0, MAX_TOLD);
   };
+  let telling: Timer | null = null;
   const timer = platform.after(timeout * 1000, () =>
     late.reject(
       new ShoalError("timeout", {
@@ -71,7 +75,8 @@ export async function fetchMetadata(
     ));
   try {
     await session.start();
-    if (!quiet) await terminal.stderr.write("asking peers for the metadata\n");
+    // Metadata that is kept from an earlier run arrives at once.
+    if (!quiet) telling = platform.after(TELL_MS, () => void terminal.stderr.write("asking peers for the metadata\n"));
     const torrent = await session.add(magnet, {
       folder: ".",
       peers,
@@ -82,6 +87,7 @@ export async function fetchMetadata(
   } finally {
     unsubscribe();
     timer.cancel();
+    telling?.cancel();
     await session.stop(STOP_MS);
   }
 }

@@ -237,9 +237,22 @@ class Share {
         `Any BitTorrent client downloads it by this link:\n\n  ${link}\n\n` +
         `With Shoal:\n\n  ${shareCommand(link)}\n\n`,
     );
-    if (places.every(({ host }) => host === "127.0.0.1" || host === "::1")) {
-      await stdout.write("No address was found by which others reach this machine; --host names one.\n\n");
+    const warning = this.#onlyHere(places);
+    if (warning !== null) await stdout.write(`${warning}\n\n`);
+  }
+
+  /** Returns why nobody on another machine can use the link; `null` if somebody can. */
+  #onlyHere(places: readonly SharePlace[]): string | null {
+    const isHere = (host: string) => host.startsWith("127.") || host === "::1" || host === "localhost";
+    if (!places.every(({ host }) => isHere(host))) return null;
+    const { host, bind } = this.#options;
+    if (host !== undefined) {
+      return `The link works on this machine only: --host ${host.join(" --host ")} leads no other machine here.`;
     }
+    if (bind !== undefined && isHere(bind)) {
+      return `The link works on this machine only: --bind ${bind} keeps all others out.`;
+    }
+    return "No address was found by which others reach this machine; --host names one.";
   }
 
   #link(places: readonly SharePlace[]): string {

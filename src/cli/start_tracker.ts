@@ -6,6 +6,7 @@
 
 import { formatAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
+import { ListenError } from "../platform/listen_error.ts";
 import type { TrackerServer } from "../tracker_server/server.ts";
 
 /** IPv6 sockets accept IPv4 too, if the system supports both. */
@@ -55,12 +56,13 @@ export function startOnPort(
   start: (port: number) => TrackerServer,
   { port, flag }: StartOnPortOptions,
 ): TrackerServer {
-  if (port !== undefined) return start(port);
-  for (let next = FIRST_PORT;; next++) {
+  for (let next = port ?? FIRST_PORT;; next++) {
     try {
       return start(next);
     } catch (error) {
-      if (!(error instanceof ShoalError)) throw error;
+      const isPort = error instanceof ShoalError && !(error instanceof ListenError && error.fault === "no-address");
+      if (!isPort) throw error;
+      if (port !== undefined) throw error instanceof ListenError ? error.withPortFlag(flag) : error;
       if (next < LAST_PORT) continue;
       throw new ShoalError("network", {
         what: "cannot start the tracker",

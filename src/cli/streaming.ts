@@ -5,6 +5,7 @@
  */
 
 import { ShoalError } from "../base/errors.ts";
+import { ListenError } from "../platform/listen_error.ts";
 import type { StreamServer, StreamUrls } from "../stream/stream_server.ts";
 import type { View } from "../ui/view.ts";
 import type { Context } from "./context.ts";
@@ -91,7 +92,13 @@ async function start(
   { context: { platform }, warn }: { readonly context: Context; readonly warn: (message: string) => void },
 ): Promise<StreamServer> {
   const { StreamServer } = await import("../stream/stream_server.ts");
-  if (port !== null) return StreamServer.start(platform, { port, warn });
+  if (port !== null) {
+    try {
+      return StreamServer.start(platform, { port, warn });
+    } catch (error) {
+      throw error instanceof ListenError ? error.withPortFlag("--stream") : error;
+    }
+  }
   try {
     return StreamServer.start(platform, { port: DEFAULT_PORT, warn });
   } catch (error) {

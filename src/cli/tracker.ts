@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { fromHex } from "../base/bytes.ts";
 import { InfoHash } from "../base/info_hash.ts";
 import { type IpRanges, parseNetworks } from "../base/ip_ranges.ts";
@@ -12,7 +12,7 @@ import type { TrackerServer, TrackerStatistics } from "../tracker_server/server.
 import { jsonText } from "../ui/json_text.ts";
 import type { Context } from "./context.ts";
 import { badValue, parseDuration, parseIpAddress, parsePort, parseWhole } from "./option_values.ts";
-import { startTracker } from "./start_tracker.ts";
+import { startOnPort, startTracker } from "./start_tracker.ts";
 
 const DEFAULT_PORT = 6969;
 const DEFAULT_INTERVAL_S = 1800;
@@ -45,9 +45,15 @@ export function register(program: Command, context: Context): void {
     .command("tracker")
     .summary("run a tracker (HTTP and UDP)")
     .description("Runs a tracker, over HTTP and UDP on the same port, for any client, until interrupted.")
-    .option("-p, --port <n>", "port; 0 for any (default: 6969)", (v) => parsePort(v, "--port"), DEFAULT_PORT)
+    .addOption(
+      new Option("-p, --port <n>", "port; 0 for any").argParser((v: string) => parsePort(v, "--port"))
+        .default(DEFAULT_PORT, "6969"),
+    )
     .option("--bind <ip>", "address to listen on (default: all)", (v) => parseIpAddress(v, "--bind"))
-    .option("--interval <t>", "time between announces of a peer (default: 30m)", parseInterval, DEFAULT_INTERVAL_S)
+    .addOption(
+      new Option("--interval <t>", "time between announces of a peer").argParser(parseInterval)
+        .default(DEFAULT_INTERVAL_S, "30m"),
+    )
     .option("--allow <infohash>", "serve this torrent and no others, repeatable", collectInfoHash)
     .option("--max-torrents <n>", "torrents at a time (default: 10000)", whole("--max-torrents"))
     .option("--max-peers <n>", "peers at a time, of all torrents together (default: 200000)", whole("--max-peers"))
@@ -92,7 +98,7 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
       ...(maxTorrents !== undefined && { maxTorrents }),
       ...(maxPeers !== undefined && { maxPeers }),
     });
-  const tracker = startTracker(start, options.bind);
+  const tracker = startOnPort(() => startTracker(start, options.bind), { port: options.port, flag: "--port" });
   const voice = new TrackerReporter(tracker, { options, context });
   try {
     await voice.greet();

@@ -7,6 +7,7 @@
 import { ShoalError } from "../base/errors.ts";
 import { redact, secretsIn } from "../base/secrets.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
+import { FileError } from "../platform/file_errors.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { CompletedEvent, SessionEvent } from "../session/session_events.ts";
@@ -81,7 +82,9 @@ export interface LoadedTorrent {
 export async function runTransfer(transfer: Transfer, context: Context): Promise<number> {
   const run = new Run(transfer, context);
   const errors = await run.toTheEnd();
-  for (const error of errors) if (!run.hasTold(error)) await tellError(error, context);
+  for (const error of errors) {
+    if (!run.hasTold(error)) await tellError(transfer.keeps ? error : withoutOutput(error), context);
+  }
   if (run.cutShort) return context.shutdown.code;
   return errors.length === 0 ? EXIT_DONE : exitCodeOf(errors[0]);
 }
@@ -332,6 +335,13 @@ class Run {
       timer?.cancel();
     }
   }
+}
+
+/** Removes advice about the output folder from the error of a command that has none. */
+function withoutOutput(error: unknown): unknown {
+  if (!(error instanceof FileError) || !error.hint.includes("-o")) return error;
+  const { what, where, why } = error;
+  return new ShoalError("storage", { what, where, why, cause: error });
 }
 
 /** Returns the message for a shutdown. */

@@ -10,6 +10,7 @@ import { toHex } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { MAX_LSD_ADDRESSES, MAX_LSD_MESSAGE } from "../base/defences.ts";
+import { networkFault } from "../platform/network_words.ts";
 import type { LocalAddress, Platform, Timer, UdpSocket } from "../platform/platform.ts";
 import { encodeLsdMessage, LSD_GROUPS, LSD_PORT, LsdError, type LsdMessage, parseLsdMessage } from "./lsd_message.ts";
 import { LsdIntake, LsdSchedule } from "./lsd_schedule.ts";
@@ -187,7 +188,7 @@ export class LocalDiscovery {
       this.#channels = this.#channels.filter((other) => other !== channel);
       closeChannel(channel);
       const [first] = joined as PromiseRejectedResult[];
-      if (this.#channels.length === 0) this.#trouble(messageOf(first?.reason));
+      if (this.#channels.length === 0) this.#trouble(networkFault(first?.reason));
       return;
     }
     const into = new Uint8Array(MAX_LSD_MESSAGE);

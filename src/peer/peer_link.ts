@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { messageOf } from "../base/errors.ts";
+import { networkFault } from "../platform/network_words.ts";
 import { MAX_UNSENT } from "../base/defences.ts";
 import type { Encryption, PeerStream } from "../transport/transport.ts";
 import { WireError } from "../wire/messages.ts";
@@ -134,7 +134,7 @@ export class PeerLink implements PeerOutput {
       }
     } catch (error) {
       // A FloodError ends the connection too, but is no protocol violation.
-      this.#end(messageOf(error), { fault: error instanceof WireError });
+      this.#end(networkFault(error), { fault: error instanceof WireError });
     } finally {
       this.#reading = false;
       this.#release();
@@ -159,7 +159,7 @@ export class PeerLink implements PeerOutput {
   }
 
   flush(): void {
-    if (!this.#writing && !this.#peer.closed) this.#write().catch((error) => this.close(messageOf(error)));
+    if (!this.#writing && !this.#peer.closed) this.#write().catch((error) => this.close(networkFault(error)));
   }
 
   close(reason: string): void {

@@ -8,6 +8,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Exchange, RequestLines } from "./http_reply.ts";
+import { withoutNumber } from "./network_words.ts";
 import { HttpError } from "./platform.ts";
 
 /** How {@linkcode fetchBy} connects. */
@@ -116,7 +117,7 @@ export function explain(error: unknown, place: Place): HttpError {
   // Most texts contain the URL, which could match any of the patterns.
   const plain = text.replaceAll(place.url, "").replace(/\([^()]*:\/\/[^()]*\)/g, "");
   const meaning = MEANINGS.find(([pattern]) => pattern.test(plain))?.[1];
-  const message = meaning === undefined ? text : typeof meaning === "string" ? meaning : meaning(place);
+  const message = meaning === undefined ? withoutNumber(text) : typeof meaning === "string" ? meaning : meaning(place);
   return new HttpError(message, { cause: error });
 }
 

@@ -10,7 +10,7 @@ import { arenaData, diskThreads } from "./arena.ts";
 import { lockFile, readableByAll } from "./deno_lock.ts";
 import type { ArenaData, ThreadFile } from "./disk_threads.ts";
 import { withDescriptor } from "./descriptors.ts";
-import { FileError, isFileFault, toFileError } from "./file_errors.ts";
+import { FileError, isFileFault, OFF_LIMITS, toFileError } from "./file_errors.ts";
 import { DiskPace } from "./disk_pace.ts";
 import { nodeFs } from "./node_modules.ts";
 import type { FileHandle, FileInfo, FileSystem, OpenMode, WriteFileOptions } from "./platform.ts";
@@ -63,7 +63,10 @@ export const denoFiles: FileSystem = {
   makeFolder(path, { secret = false } = {}) {
     const options = { recursive: true, ...(secret ? { mode: SECRET_FOLDER } : {}) };
     const call = { here: () => Deno.mkdirSync(path, options), there: () => Deno.mkdir(path, options) };
-    return guard("cannot make the folder", path, () => pace.run(call));
+    return guard("cannot make the folder", path, async () => {
+      if (OFF_LIMITS.test(path)) await refuseOffLimits(path);
+      await pace.run(call);
+    });
   },
 
   async disk(path) {
@@ -472,4 +475,16 @@ function toInfo(info: Deno.FileInfo): FileInfo {
   const kind = info.isFile ? "file" : info.isDirectory ? "folder" : info.isSymlink ? "link" : "other";
   const id = info.ino === null ? null : `${info.dev}:${info.ino}`;
   return { kind, size: info.size, modified: info.mtime?.getTime() ?? 0, id };
+}
+
+/**
+ * Throws if the runtime lets us open no file below a path. Old runtimes make a folder there nevertheless, which would
+ * then be of no use.
+ */
+async function refuseOffLimits(path: string): Promise<void> {
+  try {
+    (await Deno.open(path)).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+  }
 }

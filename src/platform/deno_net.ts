@@ -19,7 +19,10 @@ import type { Connection, Listener, Network } from "./platform.ts";
 export const denoNetwork: Network = {
   async dial(address, options) {
     try {
-      if (options.bind !== undefined) return await dialFrom(options.bind, address, options.signal);
+      const { bind } = options;
+      if (bind !== undefined && !isUnspecified(bind)) return await dialFrom(bind, address, options.signal);
+      // 0.0.0.0 stands for every IPv4 address of this machine, `::` for every address.
+      if (bind === "0.0.0.0" && address.host.includes(":")) throw new Error("only IPv4 addresses are connected to");
       return prepared(
         await Deno.connect({ hostname: address.host, port: address.port, signal: options.signal }),
       );
@@ -160,7 +163,8 @@ function dialFrom(bind: string, address: PeerAddress, signal: AbortSignal): Prom
     const socket = nodeNet().connect({ host: address.host, port: address.port, localAddress: bind });
     const fail = (error: Error) => {
       socket.destroy();
-      reject(error);
+      const isOurs = "syscall" in error && error.syscall === "bind";
+      reject(isOurs ? new Error(`this machine does not have the address ${bind}`, { cause: error }) : error);
     };
     const abort = () => {
       // Old runtimes never close a socket that is destroyed while it connects, so it has to connect or fail first.
@@ -173,11 +177,15 @@ function dialFrom(bind: string, address: PeerAddress, signal: AbortSignal): Prom
       signal.removeEventListener("abort", abort);
       socket.off("error", fail);
       if (signal.aborted) return void socket.destroy();
-      if (socket.localAddress !== bind) return fail(cannotBind(bind));
+      if (canonicalHost(socket.localAddress ?? "") !== canonicalHost(bind)) return fail(cannotBind(bind));
       socket.setNoDelay(true);
       resolve(new NodeConnection(socket, address));
     });
   });
+}
+
+function isUnspecified(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
 }
 
 function cannotBind(bind: string): ShoalError {

@@ -5,8 +5,9 @@
  */
 
 import { type Bytes, utf8 } from "../base/bytes.ts";
-import { messageOf, ShoalError } from "../base/errors.ts";
+import { ShoalError } from "../base/errors.ts";
 import { readKeys } from "./deno_keys.ts";
+import { toFileError } from "./file_errors.ts";
 import { nodeFs } from "./node_modules.ts";
 import { readLimited } from "./read_limited.ts";
 import type { Disturbance, LeaveRequest, Loss, Output, Terminal, TerminalSize } from "./terminal.ts";
@@ -64,7 +65,12 @@ export class TextOutput implements Output {
     await this.#tail;
     if (this.#failure === null) return;
     const cause = this.#failure;
-    throw new ShoalError("storage", { what: "cannot write", where: this.#name, why: messageOf(cause), cause });
+    throw new ShoalError("storage", {
+      what: "cannot write",
+      where: this.#name,
+      why: toFileError(cause, { what: "cannot write", path: this.#name }).why,
+      cause,
+    });
   }
 
   onLoss(listener: (loss: Loss) => void): () => void {

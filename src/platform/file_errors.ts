@@ -10,6 +10,7 @@ import { messageOf, ShoalError } from "../base/errors.ts";
 export type FileFault =
   | "missing"
   | "denied"
+  | "off-limits"
   | "full"
   | "exists"
   | "not-a-folder"
@@ -32,6 +33,10 @@ interface Words {
 const WORDS: Readonly<Record<Exclude<FileFault, "other">, Words>> = {
   "missing": { why: "there is no such file or folder" },
   "denied": { why: "permission denied", hint: "choose another folder with -o, or change who may write there" },
+  "off-limits": {
+    why: "the Deno runtime, on which Shoal runs, lets no program into /dev, /proc and /sys",
+    hint: "choose a folder elsewhere",
+  },
   "full": {
     why: "no space is left on the device",
     hint: "free some room and start again: what is there is kept",
@@ -50,6 +55,9 @@ const WORDS: Readonly<Record<Exclude<FileFault, "other">, Words>> = {
   "other-device": { why: "source and target are on different file systems" },
   "too-many": { why: "too many files are open", hint: "allow more (ulimit -n) or download fewer torrents at a time" },
 };
+
+/** Paths that the runtime closes to all programs without every permission. */
+export const OFF_LIMITS = /^\/(?:dev|proc|sys)(?:\/|$)/;
 
 /** Fault for each system error code. */
 const BY_CODE: Readonly<Record<string, FileFault>> = {
@@ -130,7 +138,12 @@ export class FileError extends ShoalError {
  * @param parts See {@linkcode FailedFileCall}.
  */
 export function toFileError(thrown: unknown, parts: FailedFileCall): FileError {
-  return thrown instanceof FileError ? thrown : new FileError(faultOf(thrown), { ...parts, cause: thrown });
+  if (thrown instanceof FileError) return thrown;
+  const fault = faultOf(thrown);
+  // The runtime refuses these folders itself, whatever the system allows.
+  const isOffLimits = thrown instanceof Error && thrown.name === "NotCapable" &&
+    (OFF_LIMITS.test(parts.path) || /requires all access/i.test(thrown.message));
+  return new FileError(isOffLimits ? "off-limits" : fault, { ...parts, cause: thrown });
 }
 
 function faultOf(thrown: unknown): FileFault {

@@ -10,11 +10,11 @@
  */
 
 import type { PeerAddress } from "../base/address.ts";
-import { messageOf } from "../base/errors.ts";
 import { ACCEPT_PAUSE_MS, MAX_HTTP_CONNECTIONS, MAX_HTTP_PER_NETWORK, MAX_HTTP_PER_PROXY } from "../base/defences.ts";
 import { DESCRIPTORS_AGAIN, isShortage, makeRoom, onShortage, OUT_OF_DESCRIPTORS } from "./descriptors.ts";
 import { type HttpClientConnection, ServedConnection } from "./http_connection.ts";
 import { ConnectionLimit } from "./http_connection_limit.ts";
+import { networkFault } from "./network_words.ts";
 import type { Clock, HttpHandler, HttpServeOptions, HttpServer, Platform, Timer } from "./platform.ts";
 
 /** Milliseconds between two searches for connections that take too long. */
@@ -100,7 +100,7 @@ export class ListeningHttpServer implements HttpServer {
       } catch (error) {
         // The listener still works, as it returns null when closed, but the system lacks a resource.
         if (isShortage(error)) makeRoom();
-        else this.#short(`cannot take connections for now: ${messageOf(error)}`);
+        else this.#short(`cannot take connections for now: ${networkFault(error)}`);
         await this.#pause(ACCEPT_PAUSE_MS);
         continue;
       }

@@ -5,37 +5,65 @@
  */
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
-import { messageOf, ShoalError } from "../base/errors.ts";
+import { ShoalError } from "../base/errors.ts";
+import { localAddresses } from "./deno_interfaces.ts";
+import { networkFault } from "./network_words.ts";
+
+/** Why a socket can't listen: its port is taken or not allowed, the address is of another machine, or something else. */
+export type ListenFault = "taken" | "denied" | "no-address" | "other";
+
+/** Parts of a {@linkcode ListenError}. */
+interface ListenErrorParts {
+  readonly where: string;
+  readonly why: string;
+  readonly hint?: string;
+  readonly cause: unknown;
+}
+
+/** Thrown when a socket can't listen. */
+export class ListenError extends ShoalError {
+  override name = "ListenError";
+  /** Kind of failure. */
+  readonly fault: ListenFault;
+
+  constructor(fault: ListenFault, parts: ListenErrorParts) {
+    super("network", { what: "cannot listen", ...parts });
+    this.fault = fault;
+  }
+
+  /**
+   * Returns the error with advice to choose another port, if the port is the problem.
+   *
+   * @param flag Option that chooses the port, such as `--port`.
+   */
+  withPortFlag(flag: string): ListenError {
+    if (this.fault !== "taken" && this.fault !== "denied") return this;
+    const { where, why, cause } = this;
+    return new ListenError(this.fault, { where, why, hint: `choose another port with ${flag}, or 0 for any`, cause });
+  }
+}
+
+/** Most addresses of this machine that an error names. */
+const ADDRESSES_TOLD = 6;
 
 /**
  * Converts an error of a listening socket to one in plain words.
  *
  * @param error Thrown by the runtime.
  * @param address Address to listen on.
- * @returns An error of kind `network`.
  */
-export function listenError(error: unknown, address: PeerAddress): ShoalError {
-  const where = formatAddress(address);
-  if (error instanceof Deno.errors.AddrInUse) {
-    return new ShoalError("network", {
-      what: "cannot listen",
-      where,
-      why: "the port is in use",
-      hint: "choose another port with --port, or 0 for any",
-      cause: error,
-    });
+export function listenError(error: unknown, address: PeerAddress): ListenError {
+  const parts = { where: formatAddress(address), cause: error };
+  const { AddrInUse, AddrNotAvailable, PermissionDenied, NotCapable } = Deno.errors;
+  if (error instanceof AddrInUse) return new ListenError("taken", { ...parts, why: "the port is in use" });
+  if (error instanceof AddrNotAvailable) {
+    const own = localAddresses().map(({ host }) => host).slice(0, ADDRESSES_TOLD);
+    const hint = own.length === 0 ? {} : { hint: `it has ${own.join(", ")}` };
+    return new ListenError("no-address", { ...parts, why: "this machine does not have that address", ...hint });
   }
-  if (error instanceof Deno.errors.AddrNotAvailable) {
-    return new ShoalError("network", {
-      what: "cannot listen",
-      where,
-      why: "this machine does not have that address",
-      cause: error,
-    });
-  }
-  const refused = error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable;
-  const why = refused ? "the system does not allow this port" : messageOf(error);
-  return new ShoalError("network", { what: "cannot listen", where, why, cause: error });
+  const isDenied = error instanceof PermissionDenied || error instanceof NotCapable;
+  if (isDenied) return new ListenError("denied", { ...parts, why: "the system does not allow this port" });
+  return new ListenError("other", { ...parts, why: networkFault(error) });
 }
 
 /**

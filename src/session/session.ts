@@ -14,6 +14,7 @@ import { redact, secretsIn } from "../base/secrets.ts";
 import { LocalDiscovery } from "../lsd/local_discovery.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import { onShortage } from "../platform/descriptors.ts";
+import { ListenError } from "../platform/listen_error.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import {
   type EventOptions,
@@ -498,12 +499,14 @@ export class Session {
 
   #listen() {
     const host = this.#options.bind ?? "::";
-    if (this.#options.port !== undefined) return this.#platform.net.listen({ host, port: this.#options.port });
-    for (let port = FIRST_PORT;; port++) {
+    for (let port = this.#options.port ?? FIRST_PORT;; port++) {
       try {
         return this.#platform.net.listen({ host, port });
       } catch (error) {
-        if (port < LAST_PORT && error instanceof ShoalError) continue;
+        const isPort = error instanceof ShoalError && !(error instanceof ListenError && error.fault === "no-address");
+        if (!isPort) throw error;
+        if (this.#options.port !== undefined) throw error instanceof ListenError ? error.withPortFlag("--port") : error;
+        if (port < LAST_PORT) continue;
         throw new ShoalError("network", {
           what: "cannot listen",
           where: formatAddress({ host, port }),

@@ -149,6 +149,8 @@ export interface CompletedEvent {
   readonly bytes: number;
   /** `bytes / seconds`. */
   readonly rate: number;
+  /** Seconds of these in which the torrent was downloading: not looking for metadata, checked, paused or queued. */
+  readonly downloading: number;
   /** Absolute paths of the wanted files, in the order of the torrent. */
   readonly paths: readonly string[];
 }

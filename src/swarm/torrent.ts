@@ -61,6 +61,10 @@ export class Torrent implements TorrentHandle {
   readonly #swarm: Swarm;
   readonly #finder: PeerFinder;
   readonly #startedAt: number;
+  /** Time at which the current state was entered, in milliseconds. */
+  #enteredAt = 0;
+  /** Milliseconds that were spent in the state `downloading`. */
+  #downloading = 0;
   /** Aborted when the torrent is stopped. */
   readonly #abort = new AbortController();
   /** Aborted when the torrent is stopped or fails. Work that was begun before is then ignored. */
@@ -777,7 +781,8 @@ export class Torrent implements TorrentHandle {
     const bytes = this.downloaded;
     const rate = seconds > 0 ? bytes / seconds : 0;
     const paths = this.#content!.finalPaths(this.wantedFiles);
-    this.#tell({ event: "completed", name: this.#name, seconds, bytes, rate, paths });
+    const downloading = this.#downloading / 1000;
+    this.#tell({ event: "completed", name: this.#name, seconds, bytes, rate, downloading, paths });
     this.#finish.resolve();
   }
 
@@ -865,6 +870,9 @@ export class Torrent implements TorrentHandle {
     const previous = this.#state;
     if (!mayFollow(previous, state)) throw new Error(`A torrent can't go from "${previous}" to "${state}"`);
     this.#state = state;
+    const now = this.#options.shared.platform.now();
+    if (previous === "downloading") this.#downloading += now - this.#enteredAt;
+    this.#enteredAt = now;
     this.#tell({ event: "state", state, previous });
   }
 

@@ -6,11 +6,11 @@
 
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { type Bytes, toHex } from "../base/bytes.ts";
-import { messageOf } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import { ENCRYPTED_HANDSHAKE_MS, MAX_REMEMBERED_HOSTS } from "../base/defences.ts";
 import { LruMap } from "../base/lru_map.ts";
 import { PROTOCOL } from "../base/protocol.ts";
+import { networkFault } from "../platform/network_words.ts";
 import type { Connection, Platform } from "../platform/platform.ts";
 import { hashOf, Inbox, Method, MseError, type MseMachine } from "./mse.ts";
 import { MseInitiator } from "./mse_initiator.ts";
@@ -154,7 +154,7 @@ export class StreamEncryption {
       return stream;
     } catch (error) {
       const hungUp = !late && (!(error instanceof MseError) || error instanceof HungUp);
-      throw new FailedHandshake(late ? LATE : messageOf(error), {
+      throw new FailedHandshake(late ? LATE : networkFault(error), {
         hasPeerKey: machine.hasPeerKey,
         hungUp,
         cause: error,

@@ -106,7 +106,7 @@ export class LogLines {
       case "disconnected":
         return this.#verbosity < 1 ? null : { level: "note", text: `peer ${peer} is gone${why}` };
       case "refused":
-        return this.#verbosity < 2 ? null : { level: "note", text: `peer ${peer} was refused${why}` };
+        return this.#verbosity < 2 ? null : { level: "note", text: `no connection with peer ${peer}${why}` };
       case "connected":
         return this.#verbosity < 2 ? null : { level: "note", text: `peer ${peer} is connected` };
     }

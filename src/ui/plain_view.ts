@@ -44,6 +44,8 @@ export class PlainView implements View {
   readonly #said = new Map<string, string>();
   /** Number of looks for which each torrent has been waiting, by info-hash. */
   readonly #waiting = new Map<string, number>();
+  /** Names of magnet links whose metadata isn't here yet, by info-hash, until that was said. */
+  readonly #searching = new Map<string, string>();
   #looks = 0;
   #timer: Timer | null = null;
   #open = false;
@@ -63,12 +65,15 @@ export class PlainView implements View {
   /** @param event Printed at once if it warrants a message. */
   event(event: ViewEvent): void {
     this.#summary.event(event);
+    if (event.event === "error" || event.event === "stopped") this.#searching.delete(event.infohash);
     if (event.event === "added" || event.event === "metadata") {
-      const { name, size, files } = event;
-      const what = size === null || files === null
-        ? "asking peers for the metadata"
-        : `${formatSize(size)} in ${formatPlural(files, "file")}`;
-      void this.#options.terminal.stdout.write(`${shown(name, STYLE)}: ${what}\n`);
+      const { infohash, name, size, files } = event;
+      // Metadata that is kept from an earlier run arrives at once.
+      if (size === null || files === null) this.#searching.set(infohash, name);
+      else {
+        this.#searching.delete(infohash);
+        this.#introduce(name, `${formatSize(size)} in ${formatPlural(files, "file")}`);
+      }
     }
     if (event.event === "error") return; // the caller writes its error line
     const line = this.#log.of(event);
@@ -101,8 +106,14 @@ export class PlainView implements View {
     });
   }
 
+  #introduce(name: string, what: string): void {
+    void this.#options.terminal.stdout.write(`${shown(name, STYLE)}: ${what}\n`);
+  }
+
   #look(): void {
     const { terminal } = this.#options;
+    for (const name of this.#searching.values()) this.#introduce(name, "asking peers for the metadata");
+    this.#searching.clear();
     const torrents = this.#summary.observe();
     this.#looks++;
     this.#explain(torrents);

@@ -16,7 +16,7 @@ interface Account {
   last: TorrentSnapshot | null;
   /** Addresses of the peers that sent payload. */
   readonly senders: Set<string>;
-  completed: { readonly seconds: number; readonly bytes: number; readonly rate: number } | null;
+  completed: { readonly bytes: number; readonly downloading: number } | null;
   failed: boolean;
 }
 
@@ -126,17 +126,25 @@ function packed(phrases: readonly string[], columns: number): string[] {
 }
 
 function describe({ last, senders, completed }: Outcome, { resumable }: SummaryOptions): string[] {
-  const gave = last.uploaded === 0
-    ? "gave nothing back"
-    : `gave back ${formatSize(last.uploaded)} (ratio ${ratioOf(last).toFixed(2)})`;
   if (last.size === 0) return ["stopped before the metadata arrived"];
+  const ratio = `${formatSize(last.uploaded)} (ratio ${ratioOf(last).toFixed(2)})`;
+  // What wasn't downloaded can't be given back.
+  if (!resumable && last.downloaded === 0 && last.verified > 0) {
+    const sent = last.uploaded === 0 ? "nobody fetched any of it" : `sent ${ratio}`;
+    return [isComplete({ last, completed }) ? formatSize(last.size) : formatPart(last.verified, last.size), sent];
+  }
+  const gave = last.uploaded === 0 ? "gave nothing back" : `gave back ${ratio}`;
   if (!isComplete({ last, completed })) {
     const part = last.size === 0 ? 0 : last.verified / last.size;
     const stopped = `stopped at ${formatPercent(part)} (${formatPart(last.verified, last.size)})`;
     return [stopped, gave, ...(resumable ? ["the same command goes on from there"] : [])];
   }
-  if (completed === null || completed.bytes === 0) return [formatSize(last.size), "was complete already", gave];
-  const got = `${formatSize(last.size)} in ${formatElapsed(completed.seconds)} (${formatRate(completed.rate)})`;
+  if (completed === null || completed.bytes === 0) return [`${formatSize(last.size)}, complete already`, gave];
+  const { bytes, downloading } = completed;
+  // Time and rate are those of what was fetched now, which may be a small part of the whole.
+  const part = bytes < last.size ? `, ${formatSize(bytes)} of it fetched` : "";
+  const rate = downloading > 0 ? ` (${formatRate(bytes / downloading)})` : "";
+  const got = `${formatSize(last.size)}${part} in ${formatElapsed(downloading)}${rate}`;
   return [got, `from ${formatPlural(senders.size, "peer")}`, gave];
 }
 

@@ -1,9 +1,17 @@
-import { assert, assertEquals, assertLess, assertMatch, assertObjectMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertLess,
+  assertMatch,
+  assertObjectMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { VERSION } from "../../src/base/version.ts";
 import { fileLines } from "../../src/cli/info_text.ts";
-import { describe } from "../../src/metainfo/mod.ts";
+import { describe, type Metainfo } from "../../src/metainfo/mod.ts";
 import { checkLines } from "../support/schemas.ts";
 import { assertClean, failure, metaOf, World } from "./fake_engine.ts";
 
@@ -14,16 +22,29 @@ Deno.test("run() prints version and help, and help on standard error when there 
     assertEquals(world.terminal.stdout.text, `shoal ${VERSION}\n`);
   }
   for (
-    const args of [["--help"], ["-h"], ["download", "--help"], ["dl", "-h"], ["seed", "--help"], ["info", "-h"], [
-      "verify",
-      "-h",
-    ], ["tracker", "--help"]]
+    const args of [
+      ["--help"],
+      ["-h"],
+      ["download", "--help"],
+      ["dl", "-h"],
+      ["seed", "--help"],
+      ["info", "-h"],
+      [
+        "verify",
+        "-h",
+      ],
+      ["tracker", "--help"],
+      ["demo", "-h"],
+      ["create", "-h"],
+      ["share", "-h"],
+    ]
   ) {
     const world = new World();
     assertEquals(await world.run(...args), 0);
     assertMatch(world.terminal.stdout.text, /^Usage: shoal /);
     assertEquals(world.terminal.stderr.text, "");
     for (const line of world.terminal.stdout.lines) assertLess(line.length, 101);
+    assertFalse(/\(default[^)]*\)\s+\(default/.test(world.terminal.stdout.text), "two defaults of one option");
   }
   const world = new World();
   assertEquals(await world.run(), 2);
@@ -281,17 +302,31 @@ Deno.test("info takes a torrent from a URL, within limits", async () => {
   assertStringIncludes(await failure(["info", "http://x.test/a"], 6, missing), "the server answers with status 404");
 });
 
-Deno.test("whoever is asked for what a magnet link stands for is told so, unless silence is wanted", async () => {
+Deno.test("peers that are asked for metadata are told of, unless it is kept already or silence is wanted", async () => {
   const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
   for (const args of [["info", magnet], ["download", "--list", magnet]]) {
-    const said: string[] = [];
-    for (const flags of [[], ["--quiet"], ["--json"]]) {
-      const world = new World();
-      assertEquals(await world.run(...args, ...flags), 0);
-      said.push(world.terminal.stderr.text);
-      assertStringIncludes(world.terminal.stdout.text, "Remote");
+    for (const isKept of [false, true]) {
+      const said: string[] = [];
+      for (const flags of [[], ["--quiet"], ["--json"]]) {
+        const world = new World();
+        const metadata = Promise.withResolvers<Metainfo>();
+        const { session } = world;
+        const add = session.add.bind(session);
+        session.add = async (source, options) => {
+          const torrent = await add(source, options);
+          if (isKept) metadata.resolve(torrent.meta);
+          return Object.assign(torrent, { metadata: metadata.promise });
+        };
+        const { code } = await world.start(...args, ...flags);
+        await world.clock.play(1000);
+        metadata.resolve(session.added[0]!.meta);
+        assertEquals(await code, 0);
+        said.push(world.terminal.stderr.text);
+        assertStringIncludes(world.terminal.stdout.text, "Remote");
+        assertEquals(world.clock.pending, 0);
+      }
+      assertEquals(said, [isKept ? "" : "asking peers for the metadata\n", "", ""]);
     }
-    assertEquals(said, ["asking peers for the metadata\n", "", ""]);
   }
 });
 

@@ -11,7 +11,16 @@ const WHERE = "http://hook.test/done?x=1";
 
 function completed(name: string): CompletedEvent {
   const { hex } = metaOf(name).infoHash;
-  return { event: "completed", infohash: hex, name, seconds: 2, bytes: 20_000, rate: 10_000, paths: [`/data/${name}`] };
+  return {
+    event: "completed",
+    infohash: hex,
+    name,
+    seconds: 2,
+    bytes: 20_000,
+    rate: 10_000,
+    downloading: 1,
+    paths: [`/data/${name}`],
+  };
 }
 
 /** Downloads one torrent and emits that it is complete. */

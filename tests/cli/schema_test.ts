@@ -68,6 +68,7 @@ const SAMPLES: { readonly [Kind in PrintedEvent["event"]]: readonly Extract<Prin
     seconds: 1.23456789,
     bytes: 5,
     rate: 4.05,
+    downloading: 1,
     paths: ["/a/b", "/a/c"],
   }],
   error: [{ event: "error", infohash, code: "storage", message: "m", where: "w" }],

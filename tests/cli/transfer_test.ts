@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertFalse, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
+import { FileError } from "../../src/platform/file_errors.ts";
 import type { SessionEvent } from "../../src/session/session_events.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { assertClean, failure, metaOf, World } from "./fake_engine.ts";
@@ -376,6 +377,21 @@ Deno.test("seed notices that the folder was forgotten", async () => {
       line,
       `missing argument (dir): ${last} is a torrent, and the folder with the data is needed behind it`,
     );
+  }
+});
+
+Deno.test("seed gives no advice about an output folder, which only download has", async () => {
+  for (
+    const [command, advice] of [["seed", ""], [
+      "download",
+      "; choose another folder with -o, or change who may write there",
+    ]]
+  ) {
+    const world = new World();
+    const { code } = await world.start(command!, "a.torrent", ...(command === "seed" ? ["data"] : []));
+    world.session.added[0]!.fail(new FileError("denied", { what: "cannot open", path: "/data/a" }));
+    assertEquals(await code, 4);
+    assertEquals(world.terminal.stderr.text, `shoal: error: cannot open (/data/a): permission denied${advice}\n`);
   }
 });
 

@@ -1,6 +1,6 @@
 /** External failures end Shoal with the documented exit code and one clear error line. */
 
-import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { freePort, seedWithAria2 } from "../support/aria2.ts";
 import { BINARY, environment, OFFLINE, runShoal } from "../support/binary.ts";
 import { eventsOf } from "../support/events.ts";
@@ -143,6 +143,21 @@ testWith(
       const args = ["download", torrent, "-o", "out", "--peer", seeder.address, "--timeout", "20s", ...DOWNLOAD];
       assertEquals((await runShoal(args, folder, 30)).code, 0);
       await assertSame(payload, `${folder}/out`);
+    }),
+);
+
+testWith(
+  "shoal says that the runtime closes /dev/shm, before it makes a folder there",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: MIB, seed: 30 });
+      await makeTorrent(payload, { path: `${folder}/file.torrent` });
+      const place = `/dev/shm/shoal-${crypto.randomUUID()}`;
+      const result = await runShoal(["file.torrent", "-o", `${place}/deep`, ...DOWNLOAD], folder);
+      assertFailure(result, 4);
+      assertStringIncludes(result.stderr.at(-1)!, "the Deno runtime, on which Shoal runs, lets no program into /dev");
+      await assertRejects(() => Deno.stat(place), Deno.errors.NotFound);
     }),
 );
 

@@ -90,7 +90,7 @@ testWith(
       for (const { path, verdict } of others) assert(["right", "unproven"].includes(verdict), `${path}: ${verdict}`);
       assert(others.filter(({ verdict }) => verdict === "right").length > 150);
       const human = await runShoal(["verify", "tree.torrent", "data"], folder);
-      assertStringIncludes(human.stdout.join("\n"), `  missing   ${missing}\n`);
+      assertStringIncludes(human.stdout.join("\n"), `  missing     ${missing}\n`);
     }),
 );
 

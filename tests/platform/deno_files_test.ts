@@ -285,6 +285,13 @@ Deno.test("toFileError() keeps the system's words when it knows none of its own,
   const many = Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" });
   assertEquals(toFileError(many, { what: "cannot open", path: "/x" }).fault, "too-many");
   assertEquals(toFileError(full, { what: "cannot open", path: "/y" }), full);
+  const closed = new Deno.errors.NotCapable('Requires all access to "/x", run again with the --allow-all flag');
+  const error = toFileError(closed, { what: "cannot make the folder", path: "/x" });
+  assertMatch(error.message, /: the Deno runtime, on which Shoal runs, lets no program into \/dev, \/proc and \/sys$/);
+  const shm = new Deno.errors.NotCapable('Requires write access to "/dev/shm/x", run again with --allow-write');
+  assertEquals(toFileError(shm, { what: "cannot open", path: "/dev/shm/x" }).fault, "off-limits");
+  const other = new Deno.errors.NotCapable('Requires write access to "/x", run again with --allow-write');
+  assertEquals(toFileError(other, { what: "cannot open", path: "/x" }).fault, "denied");
   assert(toFileError("odd", { what: "cannot open", path: "/x" }).message.endsWith(": odd"));
 });
 

@@ -54,7 +54,7 @@ function stopped(infohash: string): SessionEvent {
 }
 
 function completed(infohash: string): SessionEvent {
-  return { event: "completed", infohash, name: "x", seconds: 1, bytes: 1, rate: 1, paths: [] };
+  return { event: "completed", infohash, name: "x", seconds: 1, bytes: 1, rate: 1, downloading: 1, paths: [] };
 }
 
 async function all<Event extends AnyEvent>(stream: EventStream<Event>): Promise<StreamedEvent<Event>[]> {

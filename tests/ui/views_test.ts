@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertNotMatch, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import type { PortMapEvent, TorrentSnapshot, TorrentSources } from "../../src/session/session_events.ts";
+import type {
+  CompletedEvent,
+  PortMapEvent,
+  TorrentSnapshot,
+  TorrentSources,
+} from "../../src/session/session_events.ts";
 import { eventLine } from "../../src/ui/json_lines.ts";
 import { JsonView } from "../../src/ui/json_view.ts";
 import { LiveView } from "../../src/ui/live_view.ts";
@@ -41,6 +46,7 @@ const COMPLETED: ViewEvent = {
   seconds: 100,
   bytes: 4_000_000_000,
   rate: 40_000_000,
+  downloading: 80,
 };
 
 const SOURCES: TorrentSources = {
@@ -292,11 +298,11 @@ Deno.test("LiveView sums up in place of the table, on lines that fit", async () 
   };
   assertStringIncludes(
     await sumUp(120),
-    "debian.iso: 3.73 GiB in 1m 40s (38.1 MiB/s), from 1 peer, gave back 95.4 MiB (ratio 0.05), saved in out\n",
+    "debian.iso: 3.73 GiB in 1m 20s (47.7 MiB/s), from 1 peer, gave back 95.4 MiB (ratio 0.05), saved in out\n",
   );
   assertStringIncludes(
     await sumUp(40),
-    "debian.iso\n  3.73 GiB in 1m 40s (38.1 MiB/s),\n  from 1 peer,\n" +
+    "debian.iso\n  3.73 GiB in 1m 20s (47.7 MiB/s),\n  from 1 peer,\n" +
       "  gave back 95.4 MiB (ratio 0.05),\n  saved in out\n",
   );
 });
@@ -311,11 +317,66 @@ Deno.test("PlainView counts the peers that gave something, also those that came 
   for (const event of [gone("a:1", 5), gone("b:1", 0), gone("a:1", 7), gone("c:1", 1)]) view.event(event);
   const peers = [peerSnapshot({ address: "d:1", downloaded: 9 }), peerSnapshot({ address: "e:1", downloaded: 0 })];
   scene.torrents = [torrentSnapshot({ peers })];
-  view.event({ ...COMPLETED, seconds: 0.8 });
+  view.event({ ...COMPLETED, seconds: 2, downloading: 0.8 });
   scene.torrents = [torrentSnapshot({ verified: 4_000_000_000 })];
   view.event(gone("d:1", 9));
   await view.close();
-  assertStringIncludes(terminal.stdout.text, "in 800ms (38.1 MiB/s), from 3 peers, ");
+  assertStringIncludes(terminal.stdout.text, "3.73 GiB in 800ms (4.66 GiB/s), from 3 peers, ");
+});
+
+Deno.test("PlainView sums up what was fetched, and what was only shared, in numbers that belong together", async () => {
+  const MIB = 1 << 20;
+  const whole = { size: 100 * MIB, verified: 100 * MIB };
+  const cases: [
+    snapshot: Partial<TorrentSnapshot>,
+    completed: Partial<CompletedEvent> | null,
+    isKept: boolean,
+    line: string,
+  ][] = [
+    [whole, { bytes: 100 * MIB, downloading: 10 }, true, "100 MiB in 10s (10 MiB/s), from 0 peers, gave back"],
+    // A repair: the time for the check and the size of the whole don't make its rate.
+    [
+      whole,
+      { bytes: MIB, seconds: 60, downloading: 0.5 },
+      true,
+      "100 MiB, 1 MiB of it fetched in 500ms (2 MiB/s), from",
+    ],
+    [whole, { bytes: MIB, downloading: 0 }, true, "100 MiB, 1 MiB of it fetched in 0ms, from"],
+    [whole, { bytes: 0 }, true, "100 MiB, complete already, gave back 50 MiB (ratio 0.50), saved in out"],
+    [{ ...whole, downloaded: 0 }, { bytes: 0 }, false, "100 MiB, sent 50 MiB (ratio 0.50)"],
+    [{ ...whole, downloaded: 0, uploaded: 0 }, { bytes: 0 }, false, "100 MiB, nobody fetched any of it"],
+    [{ size: 100 * MIB, verified: 25 * MIB, downloaded: 0 }, null, false, "25.0 / 100 MiB, sent 50 MiB (ratio 2.00)"],
+    [
+      { size: 100 * MIB, verified: 25 * MIB, downloaded: MIB },
+      null,
+      false,
+      "stopped at 25.0% (25.0 / 100 MiB), gave back 50 MiB",
+    ],
+    [{ size: 0 }, null, true, "stopped before the metadata arrived"],
+  ];
+  for (const [parts, completed, isKept, line] of cases) {
+    const { terminal, scene, view } = plain({ resumable: isKept });
+    view.start();
+    scene.torrents = [torrentSnapshot({ state: "seeding", downloaded: MIB, uploaded: 50 * MIB, ...parts })];
+    if (completed !== null) view.event({ ...COMPLETED, ...completed } as ViewEvent);
+    await view.close();
+    assertStringIncludes(terminal.stdout.text, `debian.iso: ${line}`);
+  }
+});
+
+Deno.test("PlainView asks for metadata in words only while it isn't there", async () => {
+  const { clock, terminal, view } = plain();
+  const unknown = { size: null, files: null } as const;
+  view.start();
+  view.event({ ...ADDED, ...unknown, name: "kept" } as ViewEvent);
+  view.event({ ...ADDED, event: "metadata", name: "kept" } as ViewEvent);
+  clock.advance(2000);
+  assertEquals(terminal.stdout.lines, ["kept: 3.73 GiB in 1 file"]);
+  view.event({ ...ADDED, ...unknown, name: "sought" } as ViewEvent);
+  clock.advance(2000);
+  view.event({ ...ADDED, event: "metadata", name: "sought" } as ViewEvent);
+  assertEquals(terminal.stdout.lines.slice(1), ["sought: asking peers for the metadata", "sought: 3.73 GiB in 1 file"]);
+  await view.close();
 });
 
 Deno.test("PlainView writes a line every five seconds, if there is something new", async () => {
@@ -580,7 +641,7 @@ Deno.test("PlainView sums up what was stopped, what was there already, and leave
   await view.close();
   assertEquals(terminal.stdout.lines, [
     "debian.iso: stopped at 50.0% (1.9 / 3.73 GiB), gave nothing back, the same command goes on from there",
-    "there: 3.73 GiB, was complete already, gave nothing back, saved in out",
+    "there: 3.73 GiB, complete already, gave nothing back, saved in out",
   ]);
   const gone = plain({ resumable: false });
   gone.view.start();

@@ -5,11 +5,11 @@
  */
 
 import type { PeerAddress } from "../../base/address.ts";
-import { messageOf } from "../../base/errors.ts";
 import type { InfoHash } from "../../base/info_hash.ts";
 import { ACCEPT_PAUSE_MS, HANDSHAKE_MS } from "../../base/defences.ts";
 import { type Handshake, handshakeIn, type PeerStream } from "../../peer/mod.ts";
 import { DESCRIPTORS_AGAIN, isShortage, makeRoom, OUT_OF_DESCRIPTORS } from "../../platform/descriptors.ts";
+import { networkFault } from "../../platform/network_words.ts";
 import type { Connection, Listener, Platform } from "../../platform/platform.ts";
 import { ON_BLOCKLIST } from "./connection_manager.ts";
 import { IncomingLimits, type PendingConnection } from "./incoming_limits.ts";
@@ -129,7 +129,7 @@ export class PeerListener {
   #inTrouble(error: unknown): void {
     if (isShortage(error)) makeRoom();
     if (this.#trouble === null && !this.#closed) {
-      this.#warn(isShortage(error) ? OUT_OF_DESCRIPTORS : `cannot take connections for now: ${messageOf(error)}`);
+      this.#warn(isShortage(error) ? OUT_OF_DESCRIPTORS : `cannot take connections for now: ${networkFault(error)}`);
     }
     this.#trouble = this.#platform.now();
   }
@@ -176,7 +176,7 @@ export class PeerListener {
     } catch (error) {
       connection.close();
       // Port scans end here as well. They are reported like other failures, and limited in the same way.
-      this.#tell(caller, caller.dismissed ?? messageOf(error));
+      this.#tell(caller, caller.dismissed ?? networkFault(error));
     } finally {
       timer.cancel();
       this.#limits.done(caller);

@@ -33,6 +33,7 @@ import {
   type Transport,
 } from "../../peer/mod.ts";
 import { isShortage } from "../../platform/descriptors.ts";
+import { networkFault } from "../../platform/network_words.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { AddressFacts } from "./address_facts.ts";
 import { type DialFault, dialFaultOf } from "./dial_fault.ts";
@@ -420,7 +421,7 @@ export class PeerSet implements ConnectionBorrower {
       if (dial.over) return;
       // The peer isn't to blame for a shortage of file descriptors.
       this.#end(dial, { ours: isShortage(error), fault: signal.aborted ? "silent" : dialFaultOf(error) });
-      const message = signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : messageOf(error);
+      const message = signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : networkFault(error);
       if (error instanceof ShoalError && error.kind === "network") return this.#events.failed(error);
       if (message === SELF) return this.#manager.isSelf(address); // trackers name us as well
       this.#events.emit({ event: "peer", address: formatAddress(address), client: "", action: "refused", message });

@@ -82,15 +82,9 @@ export interface LoadedTorrent {
 export async function runTransfer(transfer: Transfer, context: Context): Promise<number> {
   const run = new Run(transfer, context);
   const errors = await run.toTheEnd();
-  for (const error of errors) {
-    if (!run.hasTold(error)) await tellError(transfer.keeps ? error : withoutOutput(error), context);
-  }
+  for (const error of errors) if (!run.hasTold(error)) await run.tell(error);
   if (run.cutShort) return context.shutdown.code;
   return errors.length === 0 ? EXIT_DONE : exitCodeOf(errors[0]);
-}
-
-async function tellError(error: unknown, { terminal, verbosity }: Context): Promise<void> {
-  await terminal.stderr.write(errorLine(error, { verbose: verbosity > 0 }));
 }
 
 /** A running transfer. */
@@ -123,6 +117,13 @@ class Run {
   /** Whether the program was asked to stop before the work was done. */
   get cutShort(): boolean {
     return this.#cutShort;
+  }
+
+  /** Writes the line of an error to standard error. */
+  async tell(error: unknown): Promise<void> {
+    const { terminal, verbosity } = this.#context;
+    const told = this.#transfer.keeps ? error : withoutOutput(error);
+    await terminal.stderr.write(errorLine(told, { verbose: verbosity > 0 }));
   }
 
   /** Returns `true` if the line of an error has been written to standard error. */
@@ -203,7 +204,7 @@ class Run {
     errors.push(error);
     this.#written.add(error);
     view.failed(error);
-    await tellError(error, this.#context);
+    await this.tell(error);
   }
 
   async #openCalls(view: View): Promise<CompletionCalls | null> {
@@ -283,7 +284,7 @@ class Run {
         // The others may go on for days. A picture on the terminal shows the error, and a line would be drawn over.
         if (view.isPicture) return;
         this.#written.add(error);
-        void tellError(error, this.#context);
+        void this.tell(error);
       })
     );
     const watch = idle === null ? null : untilIdle(this.#torrents, {

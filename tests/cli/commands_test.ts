@@ -334,7 +334,7 @@ Deno.test("info -o saves what a magnet link stands for, and replaces no file", a
   const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
   const world = new World();
   assertEquals(await world.run("info", magnet, "-o", "found.torrent", "-t", "http://t.test/"), 0);
-  assertEquals(world.terminal.stderr.lines, ["asking peers for the metadata", "shoal: saved as found.torrent"]);
+  assertEquals(world.terminal.stderr.lines, ["shoal: saved as found.torrent"]);
   const { metadataOnly, trackers } = world.session.added[0]!.options;
   assertEquals([metadataOnly, trackers], [true, [["http://t.test/"]]]);
   const text = new TextDecoder("latin1").decode(world.written.get("found.torrent"));

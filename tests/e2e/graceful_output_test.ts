@@ -25,7 +25,8 @@ async function loseReader(act: Act, args: readonly string[]): Promise<Job> {
   await using job = act.shell(`{ shoal ${line(args)}; echo $? > code; } | ${reader}`);
   await act.underWay(job);
   await Deno.writeTextFile(`${act.folder}/leave`, "");
-  await job.exit(30); // Shoal notices at the next line of output, at most 5 s later.
+  // Shoal notices at the next line of output: at most 5 s later, with --json 30 s while nothing changes.
+  await job.exit(60);
   assertEquals(await Deno.readTextFile(`${act.folder}/code`), "130\n", job.report);
   assertInGoodOrder(act, await act.state());
   return job;

@@ -9,9 +9,17 @@ import { ShoalError } from "../base/errors.ts";
 import type { Context } from "./context.ts";
 import { byTorrent, loadedOf, reportDuplicateSources } from "./download.ts";
 import { DATA_ARGUMENT } from "./verify.ts";
-import { addNetworkOptions, type NetworkOptions, resolvePeers, sessionOptions } from "./network_options.ts";
+import {
+  addNetworkOptions,
+  addTrackerOption,
+  type NetworkOptions,
+  resolvePeers,
+  sessionOptions,
+  type TrackerOptions,
+} from "./network_options.ts";
+import type { ReportBad } from "./transfer.ts";
 
-interface SeedOptions extends NetworkOptions {
+interface SeedOptions extends NetworkOptions, TrackerOptions {
   readonly trust?: true;
 }
 
@@ -30,21 +38,27 @@ export function register(program: Command, context: Context): void {
     )
     .argument("<dir...>", DATA_ARGUMENT)
     .option("--trust", "skip the check");
-  addNetworkOptions(command).action(async (first: string, others: string[], options: SeedOptions) => {
+  addNetworkOptions(addTrackerOption(command)).action(async (first: string, others: string[], options: SeedOptions) => {
     context.verbosity = options.verbose;
     const { runTransfer } = await import("./transfer.ts");
     const sources = [first, ...others.slice(0, -1)];
     const folder = others.at(-1)!;
     await refuseSource(folder, context);
-    const load = async () => {
-      const [{ readSource }, { mergeSources }] = await Promise.all([
+    const load = async (onBad: ReportBad) => {
+      const [{ readSources }, { mergeSources }] = await Promise.all([
         import("./torrent_source.ts"),
         import("../metainfo/mod.ts"),
       ]);
-      const found = byTorrent(await Promise.all(sources.map((source) => readSource(source, context))));
+      const found = byTorrent(await readSources(sources, context, onBad));
       if (!options.quiet) await reportDuplicateSources(found, context);
       const peers = await resolvePeers(options.peer ?? [], context);
-      const add = { folder, peers, seedOnly: true, ...(options.trust && { trust: true }) };
+      const add = {
+        folder,
+        peers,
+        seedOnly: true,
+        ...(options.tracker && { trackers: options.tracker }),
+        ...(options.trust && { trust: true }),
+      };
       return found.map((same) => ({ ...loadedOf(same, mergeSources), options: add }));
     };
     const session = sessionOptions(options, context);

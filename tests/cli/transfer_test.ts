@@ -349,6 +349,29 @@ Deno.test("seed adds what is there without writing, and serves until interrupted
   }
 });
 
+Deno.test("seed goes on with the good sources, and announces to the trackers that are named", async () => {
+  const world = new World();
+  const { code } = await world.start(
+    "seed",
+    "missing.torrent",
+    "a.torrent",
+    "b.torrent",
+    "data",
+    "-t",
+    "http://t.test/",
+  );
+  assertEquals(world.terminal.stderr.lines, [
+    "shoal: error: cannot read the torrent (missing.torrent): there is no such file",
+  ]);
+  assertEquals(world.session.added.map(({ meta }) => meta.name), ["a", "b"]);
+  assertEquals(world.session.added.map(({ options }) => options.trackers), Array(2).fill([["http://t.test/"]]));
+  for (const torrent of world.session.added) {
+    torrent.fail(new ShoalError("storage", { what: "w", where: "x", why: "y" }));
+  }
+  assertEquals(await code, 2);
+  assertClean(world);
+});
+
 Deno.test("seed takes several torrents and links before the folder, each torrent once", async () => {
   const world = new World();
   const link = `magnet:?xt=urn:btih:${metaOf("b").infoHash.hex}`;

@@ -5,6 +5,7 @@
  */
 
 import { ShoalError } from "../base/errors.ts";
+import { plural } from "../base/plural.ts";
 import { FileError } from "../platform/file_errors.ts";
 import type { Platform, Timer } from "../platform/platform.ts";
 import type { SourceFile } from "../session/create_torrent.ts";
@@ -49,7 +50,7 @@ async function changeOf(file: SourceFile, files: Pick<Platform["files"], "stat">
     const now = await files.stat(file.source);
     if (now?.kind !== "file") return changed(file, now === null ? "it is gone" : "it is no file any more");
     if (now.id !== file.id) return changed(file, "another file is in its place");
-    if (now.size !== file.length) return changed(file, `it has ${now.size} bytes, and had ${file.length}`);
+    if (now.size !== file.length) return changed(file, `it has ${plural(now.size, "byte")}, and had ${file.length}`);
     if (now.modified !== file.modified) return changed(file, "it was written to");
     return null;
   } catch (error) {

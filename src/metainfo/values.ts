@@ -5,6 +5,7 @@
  */
 
 import { fromUtf8 } from "../base/bytes.ts";
+import { plural } from "../base/plural.ts";
 import { BencodeDict, BencodeList, type BencodeValue } from "../bencode/mod.ts";
 
 /** Maximum length of a byte string that is quoted, in bytes. */
@@ -21,5 +22,7 @@ export function describeValue(value: BencodeValue | undefined): string {
   if (value instanceof BencodeList) return "a list";
   if (!(value instanceof Uint8Array)) return `the integer ${value}`;
   const text = value.length <= SHOWN ? fromUtf8(value) : null;
-  return text !== null && /^[ -~]*$/.test(text) ? JSON.stringify(text) : `a byte string of ${value.length} bytes`;
+  return text !== null && /^[ -~]*$/.test(text)
+    ? JSON.stringify(text)
+    : `a byte string of ${plural(value.length, "byte")}`;
 }

@@ -6,6 +6,7 @@
 
 import { formatIp } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
+import { plural } from "../base/plural.ts";
 import { PortMapError } from "./errors.ts";
 import type { MappingRequest, PortProtocol } from "./gateway.ts";
 
@@ -63,7 +64,7 @@ export function encodeMappingRequest(request: MappingRequest): Bytes {
  */
 export function parseNatPmpReply(bytes: Uint8Array): NatPmpReply {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 8) throw new PortMapError(`an answer of ${bytes.length} bytes is too short for NAT-PMP`);
+  if (bytes.length < 8) throw new PortMapError(`an answer of ${plural(bytes.length, "byte")} is too short for NAT-PMP`);
   if (view.getUint8(0) !== VERSION) throw new PortMapError(`an answer of version ${view.getUint8(0)} is not NAT-PMP`);
   const operation = view.getUint8(1) - ANSWER;
   const result = view.getUint16(2);
@@ -83,5 +84,5 @@ export function parseNatPmpReply(bytes: Uint8Array): NatPmpReply {
       lifetime: view.getUint32(12),
     };
   }
-  throw new PortMapError(`an answer of ${bytes.length} bytes to operation ${operation} is not NAT-PMP`);
+  throw new PortMapError(`an answer of ${plural(bytes.length, "byte")} to operation ${operation} is not NAT-PMP`);
 }

@@ -6,6 +6,7 @@
 
 import { formatIp, parseIp } from "../base/address.ts";
 import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { plural } from "../base/plural.ts";
 import { PortMapError } from "./errors.ts";
 import type { MappingRequest, PortProtocol } from "./gateway.ts";
 
@@ -92,7 +93,7 @@ export function encodePcpMap(
  */
 export function parsePcpReply(bytes: Uint8Array): PcpReply {
   if (bytes.length < HEADER || bytes.length > MAX_LENGTH) {
-    throw new PortMapError(`an answer of ${bytes.length} bytes is not PCP`);
+    throw new PortMapError(`an answer of ${plural(bytes.length, "byte")} is not PCP`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint8(0) !== VERSION) throw new PortMapError(`an answer of version ${view.getUint8(0)} is not PCP`);
@@ -105,7 +106,7 @@ export function parsePcpReply(bytes: Uint8Array): PcpReply {
   }
   const protocol = view.byteLength < HEADER + MAP ? 0 : view.getUint8(HEADER + 12);
   if (protocol !== PROTOCOLS.tcp && protocol !== PROTOCOLS.udp) {
-    throw new PortMapError(`an answer of ${bytes.length} bytes for protocol ${protocol} is no mapping`);
+    throw new PortMapError(`an answer of ${plural(bytes.length, "byte")} for protocol ${protocol} is no mapping`);
   }
   return {
     nonce: bytes.slice(HEADER, HEADER + NONCE_LENGTH),

@@ -6,6 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_REQUEST_LENGTH, REQUEST_QUEUE_LIMIT } from "../base/defences.ts";
+import { plural } from "../base/plural.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
 import { MessageId, WireError } from "../wire/messages.ts";
 import { BlockQueue } from "./block_queue.ts";
@@ -92,7 +93,9 @@ export class Uploads {
    */
   request(block: Block, options: UploadRequestOptions): void {
     const { index, begin, length } = block;
-    if (length === 0 || length > MAX_REQUEST_LENGTH) throw new WireError(`a request asks for ${length} bytes`);
+    if (length === 0 || length > MAX_REQUEST_LENGTH) {
+      throw new WireError(`a request asks for ${plural(length, "byte")}`);
+    }
     const served = (!options.choked || this.#isGranted(index, length)) && this.#host.canServe(index);
     if (!served || !this.#queue.push(index, begin, length, options.now)) this.#reject(index, begin, length);
   }

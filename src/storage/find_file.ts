@@ -4,6 +4,7 @@
  * @module
  */
 
+import { plural } from "../base/plural.ts";
 import { isFileFault } from "../platform/file_errors.ts";
 import type { FileInfo, FileSystem } from "../platform/platform.ts";
 import { pathConflict } from "./errors.ts";
@@ -80,7 +81,10 @@ export async function findToWrite(layout: StorageFile, { fs, root, names }: Find
   const there = await fs.stat(final);
   if (there !== null && there.kind !== "file") throw pathConflict(final, wordsFor(there.kind));
   if (there !== null && there.size > layout.length) {
-    throw pathConflict(final, `the file there has ${there.size} bytes, the one in the torrent ${layout.length}`);
+    throw pathConflict(
+      final,
+      `the file there has ${plural(there.size, "byte")}, the one in the torrent ${layout.length}`,
+    );
   }
   const path = `${root}/${names.part}`;
   const part = names.part === "" ? null : await fs.stat(path);

@@ -5,6 +5,7 @@
  */
 
 import { ShoalError } from "../base/errors.ts";
+import { plural } from "../base/plural.ts";
 import { type Magnet, type Metainfo, numberedFiles, parseSelectOnly, selectFiles } from "../metainfo/mod.ts";
 import type { AddOptions } from "./torrent_options.ts";
 
@@ -68,7 +69,7 @@ export function checkFiles(meta: Metainfo | null, files: Iterable<number>): void
     const file = meta?.files[index];
     const isFile = meta === null ? index >= 0 : file !== undefined && !file.pad;
     if (Number.isInteger(index) && isFile) continue;
-    const why = meta === null ? "files are numbered from 0" : `the torrent has ${meta.files.length} files`;
+    const why = meta === null ? "files are numbered from 0" : `the torrent has ${plural(meta.files.length, "file")}`;
     const where = `file ${index}${meta === null ? "" : ` of ${meta.name}`}`;
     throw new ShoalError("usage", { what: "there is no such file", where, why });
   }

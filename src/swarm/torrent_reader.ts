@@ -7,6 +7,7 @@
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
+import { plural } from "../base/plural.ts";
 import { type Metainfo, type MetainfoFile, numberedFiles } from "../metainfo/mod.ts";
 import type { Block, ReadTurns } from "../peer/mod.ts";
 import type { Content } from "./content.ts";
@@ -199,7 +200,7 @@ export function openFile(file: number, known: OpenFileParts): TorrentReader {
   throw new ShoalError("usage", {
     what: "cannot read",
     where: `file ${file} of ${meta.name}`,
-    why: found === undefined ? `the torrent has ${meta.files.length} files` : "it is not downloaded",
+    why: found === undefined ? `the torrent has ${plural(meta.files.length, "file")}` : "it is not downloaded",
   });
 }
 

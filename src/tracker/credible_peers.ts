@@ -16,7 +16,7 @@ const RESOLVE_MS = 5_000;
 /** Replaces the peers of a reply with the credible ones. Adds a warning if none of its peers is credible. */
 export function withCrediblePeers(reply: AnnounceReply, peers: PeerAddress[]): AnnounceReply {
   if (peers.length > 0 || reply.peers.length === 0) return { ...reply, peers };
-  const why = `it names ${reply.peers.length} addresses that lead nowhere, or into networks that it is not in`;
+  const why = `it names addresses (${reply.peers.length}) that lead nowhere, or into networks that it is not in`;
   return { ...reply, peers, warning: reply.warning === "" ? why : `${reply.warning}; ${why}` };
 }
 

@@ -7,6 +7,7 @@
 import { parseCompactPeers } from "../base/address.ts";
 import { type Bytes, concatBytes, fromUtf8Lossy, utf8 } from "../base/bytes.ts";
 import { MAX_TRACKER_PEERS, MAX_UDP_URL_DATA } from "../base/defences.ts";
+import { plural } from "../base/plural.ts";
 import { type AnnounceReply, printableMessage } from "./announce_reply.ts";
 import type { AnnounceEvent, AnnounceRequest } from "./announce_request.ts";
 import { TrackerError } from "./errors.ts";
@@ -197,7 +198,7 @@ function expectAction(bytes: Uint8Array, expected: { readonly action: number; re
   }
   if (action !== expected.action) throw new TrackerError("the answer is not that of a tracker");
   if (bytes.length < expected.length) {
-    throw new TrackerError(`the answer is cut short: ${bytes.length} bytes instead of ${expected.length}`);
+    throw new TrackerError(`the answer is cut short: ${plural(bytes.length, "byte")} instead of ${expected.length}`);
   }
 }
 

@@ -9,6 +9,7 @@ import type { Disturbance } from "../platform/terminal.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { TorrentSnapshot } from "../session/session_events.ts";
 import { LiveRegion } from "./live_region.ts";
+import { formatPlural } from "./format.ts";
 import { type LogLine, LogLines, plainLogLine, styledLogLine } from "./log_lines.ts";
 import { type Style, styleFor } from "./style.ts";
 import { Summary } from "./summary.ts";
@@ -288,7 +289,9 @@ export class LiveView implements View {
   }
 
   #takeWaiting(): string[] {
-    const lines = this.#lost === 0 ? this.#waiting : [`(${this.#lost} messages left out)`, ...this.#waiting];
+    const lines = this.#lost === 0
+      ? this.#waiting
+      : [`(${formatPlural(this.#lost, "message")} left out)`, ...this.#waiting];
     this.#waiting = [];
     this.#lost = 0;
     return lines;

@@ -5,7 +5,7 @@
  */
 
 import type { PieceCell, PieceMap } from "../session/session_events.ts";
-import { formatCount } from "./format.ts";
+import { formatCount, formatPlural } from "./format.ts";
 import { type Paint, painted, type Style, tinted } from "./style.ts";
 import { clip } from "./text.ts";
 
@@ -125,7 +125,7 @@ function marksOf(style: Style): { readonly shades: string; readonly active: stri
 
 function heading(map: PieceMap, { width, style }: { readonly width: number; readonly style: Style }): string {
   const { shades, active, rare } = marksOf(style);
-  const count = `${formatCount(map.have)} of ${formatCount(map.pieces)} pieces`;
+  const count = `${formatCount(map.have)} of ${formatPlural(map.pieces, "piece")}`;
   const all: readonly (readonly [string, Paint, string])[] = [
     [shades[4]!, "cyan", "have"],
     [shades[3]!, "cyan", "part"],

@@ -212,7 +212,7 @@ Deno.test("Storage.open() refuses whatever else is in the place of a file or fol
     ["a folder is in the place of a file", (files) => files.put("/dl/t/a/x", new Uint8Array(1))],
     ["a folder is in the place of a file", (files) => files.put("/dl/t/a.part/x", new Uint8Array(1))],
     ["a file is in the place of a folder", (files) => files.put("/dl/t/sub", new Uint8Array(1))],
-    ["1 bytes", (files) => files.put("/dl/t/sub/empty", new Uint8Array(1))],
+    ["1 byte", (files) => files.put("/dl/t/sub/empty", new Uint8Array(1))],
     ["a symbolic link is in the place of a folder", (files) => {
       files.put("/outside/x", new Uint8Array(1));
       files.put("/dl/y", new Uint8Array(1));

@@ -9,6 +9,7 @@ import "../base/address_test.ts";
 import "../base/bitfield_test.ts";
 import "../base/bytes_test.ts";
 import "../base/crc32c_test.ts";
+import "../base/plural_test.ts";
 import "../base/fair_share_test.ts";
 import "../base/ip_ranges_test.ts";
 import "../base/lru_map_test.ts";

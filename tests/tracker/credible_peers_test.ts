@@ -186,6 +186,6 @@ Deno.test("Announcer says so when nothing of what a tracker names can be believe
   });
   announcer.start();
   await settle();
-  assertEquals(told, ["warning 0 it names 1 addresses that lead nowhere, or into networks that it is not in"]);
+  assertEquals(told, ["warning 0 it names addresses (1) that lead nowhere, or into networks that it is not in"]);
   await announcer.stop();
 });

@@ -5,6 +5,7 @@
  */
 
 import { MAX_RETRY_AFTER_MS } from "../../base/defences.ts";
+import { plural } from "../../base/plural.ts";
 import type { WebPart } from "./web_files.ts";
 
 /** What an answer contains. */
@@ -107,7 +108,7 @@ function judgeWhole(part: WebPart, headers: Headers): WebReply {
 }
 
 function otherSize(part: WebPart, size: number): WebReply {
-  return { kind: "missing", why: `its file has ${size} bytes, not ${part.size}` };
+  return { kind: "missing", why: `its file has ${plural(size, "byte")}, not ${part.size}` };
 }
 
 function lengthOf(headers: Headers): number | null {

@@ -6,6 +6,7 @@
  */
 
 import type { AddressFacts } from "./peers/address_facts.ts";
+import { plural } from "../base/plural.ts";
 import type { DialFault } from "./peers/dial_fault.ts";
 import type { DhtSource, TrackerSource } from "./torrent_sources.ts";
 import type { WebSeedSource } from "./web_seeds/web_seed.ts";
@@ -34,12 +35,6 @@ export function inWords(seconds: number): string {
   return whole < 100 * 3600 ? `${Math.round(whole / 3600)} h` : `${Math.round(whole / 86400)} d`;
 }
 
-/** Returns a count with its noun: `1 peer`, `12 peers`. */
-export function many(count: number, noun: string): string {
-  if (count === 1) return `1 ${noun}`;
-  return `${count} ${noun.endsWith("s") ? `${noun}es` : `${noun}s`}`;
-}
-
 /** Describes known peers that aren't connected; `null` if there are none. */
 export function addressesPhrase(facts: AddressFacts): string | null {
   const { known, dialling, ready, only, secondsUntilNext } = facts;
@@ -47,8 +42,8 @@ export function addressesPhrase(facts: AddressFacts): string | null {
   const faults = FAULT_ORDER.filter((fault) => facts.faults[fault] > 0);
   const failed = faults.reduce((sum, fault) => sum + facts.faults[fault], 0);
   if (failed === 0) {
-    if (dialling > 0) return `connecting to ${only ?? many(dialling, "address")}`;
-    return ready > 0 ? `${many(ready, "address")} to try, as soon as a connection is free` : null;
+    if (dialling > 0) return `connecting to ${only ?? plural(dialling, "address")}`;
+    return ready > 0 ? `${plural(ready, "address")} to try, as soon as a connection is free` : null;
   }
   const again = dialling > 0
     ? "trying again"
@@ -81,7 +76,7 @@ export function trackersPhrase(trackers: readonly TrackerSource[], { hasAddresse
     ...group(failed, (host) => `${host} ${failureWords(failed[0]!)}`, () => failedTrackers(failed)),
     ...group(
       helpful,
-      (host) => `${host} named ${many(helpful[0]!.peers ?? 0, "peer")}`,
+      (host) => `${host} named ${plural(helpful[0]!.peers ?? 0, "peer")}`,
       (n) => `${n} trackers named peers`,
     ),
     ...group(empty, (host) => `${host} knows no other peer`, (n) => `${n} trackers know no other peer`),
@@ -123,8 +118,8 @@ export function dhtPhrase(dht: DhtSource, { hasAddresses }: FoundSoFar): string 
   if (state === "stopped") return null;
   const again = secondsUntilNext === null ? "" : `, asked again in ${inWords(secondsUntilNext)}`;
   if (nodes === 0) return secondsSinceStart < JOIN_S ? "DHT: joining" : "DHT: no node answers";
-  if (state === "joining") return `DHT: joining, ${many(nodes, "node")} so far`;
-  if (last === null) return state === "asking" ? `DHT: asking ${many(nodes, "node")}` : null;
+  if (state === "joining") return `DHT: joining, ${plural(nodes, "node")} so far`;
+  if (last === null) return state === "asking" ? `DHT: asking ${plural(nodes, "node")}` : null;
   if (last.answered === 0) return `DHT: no node answers${again}`;
   if (hasAddresses) return null;
   // One of the peers that nodes name may be ourselves.

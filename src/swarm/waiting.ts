@@ -5,7 +5,8 @@
  * @module
  */
 
-import { addressesPhrase, dhtPhrase, inWords, many, trackersPhrase, webSeedsPhrase } from "./source_phrases.ts";
+import { plural } from "../base/plural.ts";
+import { addressesPhrase, dhtPhrase, inWords, trackersPhrase, webSeedsPhrase } from "./source_phrases.ts";
 import type { PeerSourcesSnapshot } from "./torrent_sources.ts";
 import type { TorrentState } from "./torrent_state.ts";
 import type { WebSeedSource } from "./web_seeds/web_seed.ts";
@@ -119,12 +120,14 @@ function isMoving(sinceArrival: number | null): boolean {
 
 function diskSentence({ missing, writing, isBehind, noMemory }: PieceFacts, { asked }: PeerFacts): string | null {
   if (missing === 0) {
-    return writing > 0 ? `waiting for the disk: ${many(writing, "piece")} to check and write` : "waiting for the disk";
+    return writing > 0
+      ? `waiting for the disk: ${plural(writing, "piece")} to check and write`
+      : "waiting for the disk";
   }
-  if (isBehind) return `waiting for the disk: ${many(writing, "complete piece")} to check and write`;
+  if (isBehind) return `waiting for the disk: ${plural(writing, "complete piece")} to check and write`;
   if (!noMemory || asked > 0) return null;
   return writing > 0
-    ? `waiting for the disk: all memory is taken, and ${many(writing, "complete piece")} to write`
+    ? `waiting for the disk: all memory is taken, and ${plural(writing, "complete piece")} to write`
     : "waiting for memory, which other torrents use";
 }
 
@@ -135,8 +138,8 @@ function metadataSentence({ peers: { connected, useful }, ...facts }: WaitingFac
       : `${connected} peers, none offers the metadata`;
   }
   const quiet = quietFor(facts);
-  if (quiet < MOVING_S) return `asking ${many(useful, "peer")} for the metadata`;
-  return `stalled for ${inWords(quiet)}: ${many(useful, "peer")} asked for the metadata, no answer`;
+  if (quiet < MOVING_S) return `asking ${plural(useful, "peer")} for the metadata`;
+  return `stalled for ${inWords(quiet)}: ${plural(useful, "peer")} asked for the metadata, no answer`;
 }
 
 function peersSentence(facts: WaitingFacts, { missing, nowhere }: PieceFacts): string {
@@ -151,7 +154,7 @@ function peersSentence(facts: WaitingFacts, { missing, nowhere }: PieceFacts): s
     ? "nobody has the piece that is missing"
     : `nobody has the ${missing} pieces that are missing`;
   if (lacking !== null && nowhere >= missing) {
-    return quiet < MOVING_S ? `${many(connected, "peer")}, ${lacking}` : `stalled for ${inWords(quiet)}: ${lacking}`;
+    return quiet < MOVING_S ? `${plural(connected, "peer")}, ${lacking}` : `stalled for ${inWords(quiet)}: ${lacking}`;
   }
   return joined([usefulSentence({ connected, useful, choking, asked }, quiet), lacking])!;
 }
@@ -170,17 +173,17 @@ function usefulSentence({ connected, useful, choking, asked }: Omit<PeerFacts, "
   if (choking === useful) {
     const others = connected - useful;
     const choke = choking === 1 ? "1 chokes us" : `${choking} choke us`;
-    return `${many(connected, "peer")}: ${choke}, ${others} ${others === 1 ? "lacks" : "lack"} what is missing`;
+    return `${plural(connected, "peer")}: ${choke}, ${others} ${others === 1 ? "lacks" : "lack"} what is missing`;
   }
-  if (quiet < MOVING_S) return `asking ${many(useful - choking, "peer")} for data`;
-  const whose = asked > 0 ? `${many(asked, "peer")} asked, no answer` : `${many(connected, "peer")}, none is asked`;
+  if (quiet < MOVING_S) return `asking ${plural(useful - choking, "peer")} for data`;
+  const whose = asked > 0 ? `${plural(asked, "peer")} asked, no answer` : `${plural(connected, "peer")}, none is asked`;
   return `stalled for ${inWords(quiet)}: ${whose}`;
 }
 
 function webSeedsStall(facts: WaitingFacts, busy: number): string {
   const quiet = quietFor(facts);
   const others = webSeedsPhrase(facts.webSeeds);
-  const asked = `${many(busy, "web seed")} asked`;
+  const asked = `${plural(busy, "web seed")} asked`;
   return joined([quiet < MOVING_S ? asked : `stalled for ${inWords(quiet)}: ${asked}, no answer`, others])!;
 }
 
@@ -202,7 +205,7 @@ function whileAlone(facts: WaitingFacts): string {
   const none = sources.trackers.length === 0 && sources.dht === null
     ? noSources(isPrivate, sources.lsd !== null)
     : null;
-  return joined([phrases, none, blocked > 0 ? `${many(blocked, "peer")} blocked` : null]) ?? "no peers yet";
+  return joined([phrases, none, blocked > 0 ? `${plural(blocked, "peer")} blocked` : null]) ?? "no peers yet";
 }
 
 /** Says that a torrent has neither trackers nor the DHT. */

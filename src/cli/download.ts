@@ -135,7 +135,7 @@ async function list(sources: readonly string[], { options, context, choices }: R
     await context.terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
   };
   const { readSources, orReport } = await import("./torrent_source.ts");
-  const found = byTorrent(await readSources(sources, context, onBad));
+  const found = byTorrent(await readSources(sources, context, { onBad, quiet: options.quiet ?? false }));
   const [{ fileList }, { tellWarnings }, { mergeSources }] = await Promise.all([
     import("./info_text.ts"),
     import("./torrent_source.ts"),
@@ -181,7 +181,7 @@ async function load(
     ...(options.check && { check: true }),
   };
   const { readSources, orReport } = await import("./torrent_source.ts");
-  const found = byTorrent(await readSources(sources, context, onBad));
+  const found = byTorrent(await readSources(sources, context, { onBad, quiet: options.quiet ?? false }));
   if (!options.quiet) await reportDuplicateSources(found, context);
   const { mergeSources, selectFiles } = await import("../metainfo/mod.ts");
   const torrents: LoadedTorrent[] = [];

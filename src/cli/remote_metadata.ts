@@ -7,12 +7,17 @@
 import { ShoalError } from "../base/errors.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { Timer } from "../platform/platform.ts";
+import { isSameReason } from "../session/session_events.ts";
 import { formatDuration } from "../ui/format.ts";
+import { printable } from "../ui/printable.ts";
 import type { Context } from "./context.ts";
+import type { TorrentLike } from "./engine.ts";
 import { type PeerOptions, peerSettings, resolvePeers, type TrackerOptions } from "./network_options.ts";
 
 /** Milliseconds after which the user is told that peers are asked. */
 const TELL_MS = 500;
+/** Milliseconds after which the user is told why nothing arrives, and between two times. */
+const EXPLAIN_MS = 5_000;
 /** Longest time to stop the session, in milliseconds. Trackers are sent `stopped`. */
 const STOP_MS = 2_500;
 /** Default timeout, in seconds. */
@@ -63,21 +68,38 @@ export async function fetchMetadata(
     );
     return [...told, ...waiting].slice(0, MAX_TOLD);
   };
+  let torrent: TorrentLike | null = null;
   let telling: Timer | null = null;
+  let explained: string | null = null;
+  const explain = () => {
+    telling = platform.after(EXPLAIN_MS, explain);
+    const waiting = torrent?.snapshot().waiting ?? null;
+    if (waiting === null || isSameReason(waiting, explained)) return;
+    explained = waiting;
+    void terminal.stderr.write(`${printable(waiting)}\n`);
+  };
+  const tell = () => {
+    void terminal.stderr.write("asking peers for the metadata\n");
+    telling = platform.after(EXPLAIN_MS, explain);
+  };
   const timer = platform.after(timeout * 1000, () =>
     late.reject(
       new ShoalError("timeout", {
         what: "gave up",
         where: magnet.displayName ?? magnet.infoHash.hex,
-        why: [`no peer sent the metadata within ${formatDuration(timeout)}`, ...reasons()].join("; "),
+        why: [
+          `no peer sent the metadata within ${formatDuration(timeout)}`,
+          ...[torrent?.snapshot().waiting ?? []].flat(),
+          ...reasons(),
+        ].join("; "),
         hint: "wait longer with --timeout, or name a peer with --peer",
       }),
     ));
   try {
     await session.start();
     // Metadata that is kept from an earlier run arrives at once.
-    if (!quiet) telling = platform.after(TELL_MS, () => void terminal.stderr.write("asking peers for the metadata\n"));
-    const torrent = await session.add(magnet, {
+    if (!quiet) telling = platform.after(TELL_MS, tell);
+    torrent = await session.add(magnet, {
       folder: ".",
       peers,
       metadataOnly: true,

@@ -49,7 +49,7 @@ export function register(program: Command, context: Context): void {
         import("./torrent_source.ts"),
         import("../metainfo/mod.ts"),
       ]);
-      const found = byTorrent(await readSources(sources, context, onBad));
+      const found = byTorrent(await readSources(sources, context, { onBad, quiet: options.quiet ?? false }));
       if (!options.quiet) await reportDuplicateSources(found, context);
       const peers = await resolvePeers(options.peer ?? [], context);
       const add = {

@@ -108,8 +108,8 @@ export function untilIdle(torrents: readonly TorrentLike[], options: UntilIdleOp
     }
     if (idle < limit.seconds * 1000) return null;
     const peers = open.reduce((sum, { peerCount }) => sum + peerCount, 0);
-    const nothing = peers === 0 ? "no peer was found" : "nothing arrived";
     const waiting = waitingOf(open);
+    const nothing = peers === 0 && waiting === null ? "no peer was found" : "nothing arrived";
     const reason = [waiting, trouble({ trackers: waiting === null })].filter((text) => text !== null).join("; ");
     return new ShoalError("timeout", {
       what: "gave up",

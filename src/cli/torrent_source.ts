@@ -19,6 +19,8 @@ import { printable } from "../ui/printable.ts";
 
 /** Milliseconds within which a server must have sent the torrent. */
 const FETCH_MS = 60_000;
+/** Milliseconds after which the user is told which sources are waited for. */
+const SLOW_MS = 3_000;
 /** Memory budget that all sources read at the same time share. */
 const READS = new ReadBudget(MAX_METAINFO_READS);
 /** Bytes at the beginning of standard input that tell whether it is a link. */
@@ -43,27 +45,52 @@ export async function readSource(source: string, context: Context): Promise<Meta
   return await read(source, context);
 }
 
+/** Options for {@linkcode readSources}. */
+export interface ReadSourcesOptions {
+  /** Called with the error of each bad source: in the order of the sources, but not later than those that are slow. */
+  readonly onBad: (error: ShoalError) => Promise<void>;
+  /** Whether the user isn't told which sources are waited for. */
+  readonly quiet: boolean;
+}
+
 /**
  * Reads several sources. A source that can't be used doesn't keep the others from being used.
  *
  * @param sources Sources as for {@linkcode readSource}.
  * @param context The environment.
- * @param onBad Called with the error of each bad source, in the order of the sources.
+ * @param options See {@linkcode ReadSourcesOptions}.
  * @returns The good ones.
  */
 export async function readSources(
   sources: readonly string[],
   context: Context,
-  onBad: (error: ShoalError) => Promise<void>,
+  { onBad, quiet }: ReadSourcesOptions,
 ): Promise<(Metainfo | Magnet)[]> {
   const found: (Metainfo | Magnet)[] = [];
   const readable = sources.filter((source, i) => source !== "-" || sources.indexOf("-") === i); // it can be read once
-  for (const result of await Promise.allSettled(readable.map((source) => readSource(source, context)))) {
-    await orReport(() => {
-      if (result.status === "rejected") throw result.reason;
-      found.push(result.value);
-    }, onBad);
+  const readings = readable.map((source) => ({ source, settled: false, done: readSource(source, context) }));
+  for (const reading of readings) {
+    const settle = () => void (reading.settled = true);
+    reading.done.then(settle, settle);
   }
+  const take = async (of: typeof readings) => {
+    for (const { done } of of) await orReport(async () => void found.push(await done), onBad);
+  };
+  const slow = Promise.withResolvers<void>();
+  const timer = context.platform.after(SLOW_MS, slow.resolve);
+  const { signal } = context.shutdown;
+  const cancel = () => timer.cancel();
+  signal.addEventListener("abort", cancel);
+  await Promise.race([Promise.allSettled(readings.map(({ done }) => done)), slow.promise]);
+  signal.removeEventListener("abort", cancel);
+  cancel();
+  const late = readings.filter(({ settled }) => !settled);
+  await take(readings.filter(({ settled }) => settled));
+  for (const { source } of quiet ? [] : late) {
+    const text = printable(`waiting for ${source === "-" ? "standard input" : redact(source)}`);
+    await context.terminal.stderr.write(plainLogLine({ level: "note", text }));
+  }
+  await take(late);
   return found;
 }
 

@@ -178,6 +178,12 @@ export class Content {
     return this.#inLine;
   }
 
+  /** `true` if every piece that was to come is here, though some are still to be checked and written. */
+  get hasAllBlocks(): boolean {
+    const { missing, verifying } = this.#download.started;
+    return missing.count <= verifying;
+  }
+
   /** Number of missing pieces that neither a connected peer nor a web seed has. */
   get unavailable(): number {
     const elsewhere = this.webSeeds?.has ?? null;

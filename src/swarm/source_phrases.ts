@@ -128,14 +128,27 @@ export function dhtPhrase(dht: DhtSource, { hasAddresses }: FoundSoFar): string 
 
 /** Describes web seeds that fail; `null` if none does. */
 export function webSeedsPhrase(seeds: readonly WebSeedSource[]): string | null {
-  const failed = seeds.filter(({ status }) => status === "failed" || status === "given up");
-  if (failed.length === 0) return null;
-  const told = failed.find(({ status }) => status === "failed") ?? failed[0]!;
+  const failed = seeds.filter(({ status }) => status === "failed");
+  const givenUp = seeds.filter(({ status }) => status === "given up");
   const next = soonest(failed.map(({ secondsUntilNext }) => secondsUntilNext));
-  const again = next === null ? "given up" : `tried again in ${inWords(next)}`;
-  const why = clipped(told.message);
-  if (failed.length === 1) return `web seed ${hostOf(told.url)}: ${why}, ${again}`;
-  return `${failed.length} web seeds failed (${hostOf(told.url)}: ${why}), ${again}`;
+  const parts = [
+    ...failedWebSeeds(failed, next === null ? "" : `, tried again in ${inWords(next)}`),
+    ...failedWebSeeds(givenUp, ", given up"),
+  ];
+  return parts.length === 0 ? null : parts.join(", ");
+}
+
+function failedWebSeeds(seeds: readonly WebSeedSource[], outcome: string): string[] {
+  if (seeds.length === 0) return [];
+  const { url, message } = seeds[0]!;
+  const host = hostOf(url);
+  // Some failures begin with the host that was asked.
+  const why = clipped(message.startsWith(`${host}: `) ? message.slice(host.length + 2) : message);
+  return [
+    `${
+      seeds.length === 1 ? `web seed ${host}: ${why}` : `${seeds.length} web seeds failed (${host}: ${why})`
+    }${outcome}`,
+  ];
 }
 
 function soonest(times: readonly (number | null)[]): number | null {

@@ -644,7 +644,10 @@ export class Torrent implements TorrentHandle {
       this.#finder.keepPrivate();
       this.#swarm.keepPrivate();
     } else shared.dht?.addHosts(meta.nodes);
-    if (!this.#hasOwnTrackers) this.#finder.addTrackers(meta.trackers);
+    if (this.#hasOwnTrackers) return;
+    if (!this.#keepsToItsTrackers || !isMagnet(source)) return this.#finder.addTrackers(meta.trackers);
+    this.#finder.setTrackers(meta.trackers);
+    this.#warnLeftOut({ trackers: [...source.trackers, ...(this.#add.trackers ?? [])], webSeeds: [] }, meta);
   }
 
   #newContent(meta: Metainfo): Content {

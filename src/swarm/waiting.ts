@@ -114,7 +114,8 @@ function whileActive(facts: WaitingFacts): string | null {
   return joined([sentence, webSeedsPhrase(webSeeds)]);
 }
 
-function isMoving(sinceArrival: number | null): boolean {
+/** Returns `true` if something arrived a moment ago. */
+export function isMoving(sinceArrival: number | null): boolean {
   return sinceArrival !== null && sinceArrival < MOVING_S;
 }
 
@@ -196,15 +197,15 @@ function whileAlone(facts: WaitingFacts): string {
   const dht = sources.dht && dhtPhrase(sources.dht, found);
   const phrases = joined([addressesPhrase(addresses), webSeedsPhrase(webSeeds), trackers, dht]);
   const isNamed = sources.trackers.some(({ others }) => others) || (sources.dht?.last?.peers ?? 0) > 0;
-  if (blocked > 0 && known === 0 && isNamed) {
-    const all = blocked === 1
-      ? "the only peer that was found is blocked"
-      : `all ${blocked} peers that were found are blocked`;
-    return joined([all, phrases])!;
-  }
   const none = sources.trackers.length === 0 && sources.dht === null
     ? noSources(isPrivate, sources.lsd !== null)
     : null;
+  if (blocked > 0 && known === 0 && (isNamed || none !== null)) {
+    const all = blocked === 1
+      ? "the only peer that was found is blocked"
+      : `all ${blocked} peers that were found are blocked`;
+    return joined([all, phrases, none])!;
+  }
   return joined([phrases, none, blocked > 0 ? `${plural(blocked, "peer")} blocked` : null]) ?? "no peers yet";
 }
 

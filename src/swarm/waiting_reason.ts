@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { TorrentState } from "./torrent_state.ts";
-import { waitingFor } from "./waiting.ts";
+import { isActive, type TorrentState } from "./torrent_state.ts";
+import { isMoving, waitingFor } from "./waiting.ts";
 import { waitingFactsOf, type WaitingParts } from "./waiting_facts.ts";
 
 /** Milliseconds for which the sentence is used again while there are no peers. */
@@ -71,6 +71,8 @@ export class WaitingReason {
     const kept = this.#kept;
     if (isAlone && kept?.state === state && now - kept.at < KEPT_MS) return kept.sentence;
     const sinceArrival = this.#arrivedAt === null ? null : (now - this.#arrivedAt) / 1000;
+    // While data arrives, only a download that has nothing left to fetch waits: for the disk.
+    if (isMoving(sinceArrival) && isActive(state) && parts.content?.hasAllBlocks !== true) return null;
     const sentence = waitingFor(waitingFactsOf({ ...parts, sinceArrival, sinceStart: (now - this.#startedAt) / 1000 }));
     this.#kept = isAlone ? { at: now, state, sentence } : null;
     return sentence;

@@ -5,7 +5,7 @@
  */
 
 import type { Timer } from "../platform/platform.ts";
-import type { TorrentSnapshot, TorrentState } from "../session/session_events.ts";
+import { isSameReason, type TorrentSnapshot, type TorrentState } from "../session/session_events.ts";
 import {
   formatDuration,
   formatPart,
@@ -34,6 +34,16 @@ const MAX_REASONS = 10;
 /** Output keeps non-ASCII characters but has no colours. */
 const STYLE: Style = { color: false, unicode: true };
 
+/** A torrent to which nothing arrives. */
+interface Waiting {
+  /** Number of looks since it began to wait. */
+  readonly looks: number;
+  /** The reason that was said last; `null` if none was. */
+  readonly said: string | null;
+  /** Value of `looks` at that time. */
+  readonly saidAt: number;
+}
+
 /** A {@linkcode View} for output that is not a terminal. */
 export class PlainView implements View {
   readonly isPicture = false;
@@ -42,8 +52,8 @@ export class PlainView implements View {
   readonly #log: LogLines;
   /** Last line of each torrent, by info-hash. An unchanged line is not repeated. */
   readonly #said = new Map<string, string>();
-  /** Number of looks for which each torrent has been waiting, by info-hash. */
-  readonly #waiting = new Map<string, number>();
+  /** Torrents that have been waiting, by info-hash. */
+  readonly #waiting = new Map<string, Waiting>();
   /** Names of magnet links whose metadata isn't here yet, by info-hash, until that was said. */
   readonly #searching = new Map<string, string>();
   #looks = 0;
@@ -126,14 +136,18 @@ export class PlainView implements View {
     }
   }
 
-  /** Says why nothing arrives: after some seconds, and then twice a minute. */
+  /** Says why nothing arrives: after some seconds, soon when the reason is another one, and then twice a minute. */
   #explain(torrents: readonly TorrentSnapshot[]): void {
     const due = torrents.filter((torrent) => {
       const hash = torrent.infoHash.hex;
       if (torrent.waiting === null || !isExplained(torrent.state)) return this.#waiting.delete(hash) && false;
-      const looks = (this.#waiting.get(hash) ?? 0) + 1;
-      this.#waiting.set(hash, looks);
-      return looks % LOOKS_PER_REASON === LOOKS_OF_WAITING;
+      const { looks, said, saidAt } = this.#waiting.get(hash) ?? { looks: 0, said: null, saidAt: 0 };
+      const now = looks + 1;
+      const isDue = said === null
+        ? now >= LOOKS_OF_WAITING
+        : now - saidAt >= (isSameReason(said, torrent.waiting) ? LOOKS_PER_REASON : LOOKS_PER_LINE);
+      this.#waiting.set(hash, { looks: now, ...(isDue ? { said: torrent.waiting, saidAt: now } : { said, saidAt }) });
+      return isDue;
     });
     const { terminal } = this.#options;
     if (due.length === 0 || terminal.stdout.busy) return;

@@ -330,6 +330,24 @@ Deno.test("peers that are asked for metadata are told of, unless it is kept alre
   }
 });
 
+Deno.test("a magnet link whose metadata doesn't come says why while it waits, and in the end", async () => {
+  const world = new World();
+  const { session } = world;
+  const add = session.add.bind(session);
+  session.add = async (source, options) => {
+    const torrent = await add(source, options);
+    torrent.state = { state: "metadata", waiting: "t.test has not answered, asked again in 9 s" };
+    return Object.assign(torrent, { metadata: new Promise<never>(() => {}) });
+  };
+  const { code } = await world.start("info", `magnet:?xt=urn:btih:${"a".repeat(40)}`, "--timeout", "20s");
+  await world.clock.play(20_000);
+  assertEquals(await code, 5);
+  const waiting = "t.test has not answered, asked again in 9 s";
+  assertEquals(world.terminal.stderr.lines.slice(0, 2), ["asking peers for the metadata", waiting]);
+  assertStringIncludes(world.terminal.stderr.lines[2]!, `no peer sent the metadata within 20s; ${waiting};`);
+  assertEquals([world.terminal.stderr.lines.length, world.clock.pending], [3, 0]);
+});
+
 Deno.test("info -o saves what a magnet link stands for, and replaces no file", async () => {
   const magnet = `magnet:?xt=urn:btih:${"a".repeat(40)}`;
   const world = new World();

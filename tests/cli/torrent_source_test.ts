@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
+import { settle } from "../support/virtual_clock.ts";
 import { type Answer, failure, World } from "./fake_engine.ts";
 
 /** Runs with a server that gives this answer. */
@@ -33,6 +34,26 @@ Deno.test("a URL that redirects to a magnet link is no torrent file where one is
   const nonsense = new World();
   nonsense.answer = () => ({ status: 302, text: "", magnet: "magnet:?dn=x" });
   assertStringIncludes(await failure(["http://x.test/1"], 3, nonsense), "not a magnet link (magnet:?dn=x)");
+});
+
+Deno.test("bad sources are named, and slow ones, after three seconds at most, and the good ones go on in the end", async () => {
+  for (const flags of [[], ["-q"]]) {
+    const world = new World();
+    const answer = Promise.withResolvers<Answer>();
+    world.answer = () => answer.promise;
+    const code = world.run("http://slow.test/x?passkey=0123456789abcdef", "missing.torrent", "a.torrent", ...flags);
+    await settle();
+    assertEquals(world.terminal.stderr.text, "");
+    await world.clock.play(3_000);
+    const note = "shoal: waiting for http://slow.test/x?passkey=0123***";
+    const error = "shoal: error: cannot read the torrent (missing.torrent): there is no such file";
+    assertEquals(world.terminal.stderr.lines, flags.length === 0 ? [error, note] : [error]);
+    answer.resolve({ status: 200, text: "torrent b" });
+    await settle();
+    for (const torrent of world.session.added) torrent.finish();
+    assertEquals([await code, world.session.added.map(({ meta }) => meta.name)], [2, ["a", "b"]]);
+    assertEquals(world.clock.pending, 0);
+  }
 });
 
 Deno.test("standard input may hold a magnet link or an info-hash instead of a torrent", async () => {

@@ -219,7 +219,7 @@ Deno.test("--timeout says why nothing arrives, in the words of the torrent", asy
   assertEquals(await several.code, 5);
   assertStringIncludes(
     two.terminal.stderr.text,
-    `no peer was found for 10s; b: t.test has not answered, asked again in 5 s${hint}`,
+    `nothing arrived for 10s; b: t.test has not answered, asked again in 5 s${hint}`,
   );
 });
 

@@ -9,6 +9,7 @@ import { encodeSingleFile } from "../../src/metainfo/encode_torrent.ts";
 import { environment } from "../support/binary.ts";
 import { Job, within } from "../support/job.ts";
 import { withScratch } from "../support/scratch.ts";
+import { until } from "../support/stage.ts";
 import { SHOAL } from "./arena.ts";
 import { dial, type Line } from "./line.ts";
 
@@ -103,11 +104,11 @@ Deno.test("shoal download keeps file descriptors free when silent peers outnumbe
         return connected > 20 && used() >= DESCRIPTORS / 2;
       }, { seconds: 20, what: "connections" });
       // The first time that descriptors run out, Shoal closes some connections, and doesn't open as many again.
-      let calm = 0;
-      await job.line((line) => {
-        if (JSON.parse(line).event === "progress") calm = used() <= DESCRIPTORS - 8 ? calm + 1 : 0;
-        return calm >= 3 * torrents.length;
-      }, { seconds: 30, what: "some descriptors left for three seconds" });
+      let calmSince: number | null = null;
+      await until("some descriptors left for three seconds", job, () => {
+        calmSince = used() <= DESCRIPTORS - 8 ? calmSince ?? performance.now() : null;
+        return calmSince !== null && performance.now() - calmSince >= 3000;
+      });
       job.signal("SIGINT");
       assertEquals((await job.exit(10)).code, 130);
     } finally {

@@ -28,7 +28,8 @@ import { MemoryFiles } from "../support/memory_files.ts";
 import { DatagramSocket } from "../../src/transport/datagram_socket.ts";
 import { RECORD as PLAIN } from "../support/torrent_record.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { sha1, storageOf, Torrent } from "../storage/fixture.ts";
+import { folderToOpen } from "../../src/swarm/incomplete_folder.ts";
+import { readPiece, sha1, storageOf, Torrent } from "../storage/fixture.ts";
 import { type Call, FaultFiles, type Plan, plansFor } from "./fault_files.ts";
 import { finishing, platformOf } from "./memory_lab.ts";
 import { MemoryNetwork } from "./memory_network.ts";
@@ -39,7 +40,7 @@ const INFO = utf8(`d6:lengthi5e4:name1:x12:piece lengthi16384e6:pieces20:${"p".r
 const RECORD: TorrentRecord = { ...PLAIN, name: "x", folder: "here" };
 
 /** Work that uses files. Returns the number of warnings. */
-type Chore = (files: FaultFiles, clock: VirtualClock) => Promise<number>;
+type Chore = (files: FaultFiles, clock: VirtualClock, memory: MemoryFiles) => Promise<number>;
 
 /**
  * Resolves a magnet link with metadata from peers, then again, as in another run, with the stored metadata if it was
@@ -230,6 +231,56 @@ const namesChore: Chore = async (files, clock) => {
   }
 };
 
+/** A torrent of one file, and one of two. */
+const LONE = new Torrent(64, [{ path: "x", length: 100 }]);
+const PAIR = new Torrent(64, [{ path: "t/a", length: 128 }, { path: "t/z", length: 128 }]);
+/**
+ * Seeds an unfinished file that is named itself, lists a folder that holds nothing of a torrent, and seeds an unfinished
+ * file that another process finishes meanwhile.
+ */
+const seedChore: Chore = async (files, clock, memory) => {
+  try {
+    for (const [folder, pieces] of [["/data/x", 2], ["/empty", 0]] as const) {
+      const storage = storageOf(LONE, files, { clock, folder, readOnly: true });
+      try {
+        assertEquals((await storage.open("check", { onProgress() {} })).count, pieces);
+        const searched = await storage.searched();
+        assertEquals(searched?.holds ?? null, pieces === 0 ? ["other"] : null);
+      } finally {
+        await storage.close();
+      }
+    }
+    const storage = storageOf(PAIR, files, { clock, folder: "/seed", readOnly: true, maxOpenFiles: 1 });
+    try {
+      assertEquals((await storage.open("check", { onProgress() {} })).count, 4);
+      memory.put("/seed/t/a", memory.get("/seed/t/a.part")!);
+      memory.delete("/seed/t/a.part");
+      assertEquals(await readPiece(PAIR, storage, 0), PAIR.piece(0));
+    } finally {
+      await storage.close();
+    }
+    return 0;
+  } catch (error) {
+    assertInstanceOf(error, ShoalError);
+    assertEquals(error.kind, "storage");
+    return 1;
+  }
+};
+
+/** Chooses between a folder for unfinished data, which is empty, and one for complete data, which is to be made. */
+const incompleteChore: Chore = async (files) => {
+  const meta = parseMetainfo(new TextEncoder().encode(`d4:info${new TextDecoder().decode(INFO)}e`));
+  try {
+    const folders = { folder: "/out", incomplete: "/unfinished" };
+    assertEquals(await folderToOpen(meta, { files, infoHash: meta.infoHash, ...folders }), "/unfinished");
+    return 0;
+  } catch (error) {
+    assertInstanceOf(error, ShoalError);
+    assertEquals(error.kind, "storage");
+    return 1;
+  }
+};
+
 /** Returns a UDP socket that receives nothing. */
 function silentSocket() {
   const closed = Promise.withResolvers<null>();
@@ -267,6 +318,8 @@ export async function tryChores(): Promise<Call[]> {
       blocklistChore,
       lockChore,
       namesChore,
+      seedChore,
+      incompleteChore,
     ]
   ) {
     const { calls } = await runChore(chore, null);
@@ -301,8 +354,14 @@ async function runChore(chore: Chore, plan: Plan | null): Promise<FaultFiles> {
     memory.put("/data/t/x\t", NAMED.file("t/x_"));
     memory.put("/data/t/x\t.part", new Uint8Array(0));
   }
+  if (chore === seedChore) {
+    memory.put("/data/x.part", LONE.file("x"));
+    memory.put("/empty/other", new Uint8Array(1));
+    memory.put("/seed/t/a.part", PAIR.file("t/a"));
+    memory.put("/seed/t/z", PAIR.file("t/z"));
+  }
   const files = new FaultFiles(memory, { ...(plan && { plan }), sites: true, after() {} });
-  const warnings = await finishing(chore(files, clock), clock);
+  const warnings = await finishing(chore(files, clock, memory), clock);
   const why = plan === null ? "no fault" : `${plan.fault} at ${files.failed[0]?.operation} by ${files.failed[0]?.site}`;
   assert(warnings <= files.failed.length, `${why}: ${warnings} warnings`);
   assertEquals(memory.openHandles, 0, `${why}: files are left open`);

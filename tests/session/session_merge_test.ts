@@ -132,6 +132,21 @@ Deno.test("Session.add() announces to the user's trackers as well, but not for a
   await other.close();
 });
 
+Deno.test("a private torrent whose trackers become known with its metadata leaves the user's out, and says so", async () => {
+  await using lab = new Lab();
+  const { meta } = await lab.payload(100_000);
+  const { session, events } = await lab.session();
+  const [of, mine] = ["http://link.test/", "http://mine.test/"];
+  const link = parseMagnet(`magnet:?xt=urn:btih:${meta.infoHash.hex}&tr=${encodeURIComponent(of!)}`);
+  const torrent = await session.add(link, { folder: lab.make("out"), trackers: [[mine!]] });
+  assertEquals(torrent.trackers.flat(), [of, mine]);
+  await session.add({ ...meta, private: true }, { folder: lab.make("out") });
+  await torrent.metadata;
+  assertEquals(torrent.trackers.flat(), [of, lab.tracker.url]);
+  const warnings = events.flatMap((event) => event.event === "warning" ? [event.message] : []);
+  assertEquals(warnings, ["other trackers and web seeds are left out, since the torrent is private"]);
+});
+
 Deno.test("Session.add() refuses what a torrent that is there can't be as well, and leaves it as it is", async () => {
   await using lab = new Lab();
   const { meta } = await lab.payload(100_000);

@@ -419,6 +419,23 @@ Deno.test("PlainView says why nothing arrives: after three seconds, then twice a
   void view.close();
 });
 
+Deno.test("PlainView says soon that there is another reason, and not more often than every five seconds", () => {
+  const { clock, terminal, scene, view } = plain();
+  const wait = (waiting: string, ms: number) => {
+    scene.torrents = [torrentSnapshot({ rateDown: 0, eta: null, waiting })];
+    clock.advance(ms);
+  };
+  view.start();
+  wait("DHT: joining", 4_000);
+  wait("DHT: no node answers", 2_000);
+  const said = () => terminal.stdout.lines.filter((line) => line.includes("DHT"));
+  assertEquals(said(), ["debian.iso: DHT: joining"]);
+  wait("DHT: no node answers", 2_000);
+  wait("DHT: joining", 4_000);
+  assertEquals(said(), ["debian.iso: DHT: joining", "debian.iso: DHT: no node answers"]);
+  void view.close();
+});
+
 Deno.test("PlainView explains no torrent that the user has paused or that has failed, and of many only ten", () => {
   const { clock, terminal, scene, view } = plain();
   view.start();

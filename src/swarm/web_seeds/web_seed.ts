@@ -233,8 +233,9 @@ export class WebSeed {
   }
 
   /** Stops using a web seed that is of no use. */
-  #giveUp(why: string): void {
-    this.#note(why);
+  #giveUp(failure: string): void {
+    this.#note(failure, `${failure}; it is not used any more`);
+    const why = `given up: ${failure}`;
     if (!this.#connected) this.#host.refused(this, why);
     this.close(why);
   }
@@ -350,8 +351,8 @@ export class WebSeed {
     if (part === null || this.#over !== null) return;
     const { first, end } = this.#parts.piecesOf(part.file);
     for (let index = first; index < end; index++) this.pieces.clear(index);
-    if (this.pieces.isEmpty) this.#giveUp(`given up: ${message}`);
-    else if (++this.#missing >= MAX_WEB_MISSING) this.#giveUp(`given up: ${this.#missing} files in a row: ${message}`);
+    if (this.pieces.isEmpty) this.#giveUp(message);
+    else if (++this.#missing >= MAX_WEB_MISSING) this.#giveUp(`${this.#missing} files in a row: ${message}`);
     else this.#tell(message, `${message}, so that some of its files are not used`);
   }
 
@@ -360,7 +361,7 @@ export class WebSeed {
     if (!(error instanceof HttpError || error instanceof WebFailure)) return this.#host.broke(error);
     const message = lane.aborted ?? error.message;
     if (error instanceof WebFailure && error.fault && ++this.#faults >= MAX_WEB_FAULTS) {
-      return this.#giveUp(`given up: ${message}`);
+      return this.#giveUp(message);
     }
     if (this.#connections.size > 1) {
       // The web seed serves the other connection: it may allow only one.
@@ -378,7 +379,7 @@ export class WebSeed {
 
   /** Keeps a failure for {@linkcode WebSeed.source}, and tells it. */
   #note(failure: string, told = failure): void {
-    this.#failure = redact(failure.replace(/^given up: /, ""));
+    this.#failure = redact(failure);
     this.#tell(failure, told);
   }
 

@@ -57,7 +57,7 @@ export function register(program: Command, context: Context): void {
     .option("--source <text>", "tracker or site that the torrent is for; changes the info-hash")
     .option("--date", "write the creation date")
     .option("--json", "one JSON object on standard output: the fields of `info`, and the path of the .torrent")
-    .option("-q, --quiet", "no output; errors on standard error")
+    .option("-q, --quiet", "no output; errors, and warnings of links that lead out of the folder, on standard error")
     .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0);
   refuseOptions(command, UNAVAILABLE_OPTIONS);
   command.action(async (path: string, options: CreateCommandOptions) => {
@@ -72,7 +72,7 @@ async function create(
 ): Promise<void> {
   const { shutdown, engine, terminal } = context;
   if (options.output === STDOUT) checkStdout(options.json ?? false, context);
-  if (options.private && options.tracker === undefined) {
+  if (options.private && options.tracker === undefined && !options.quiet) {
     const text = "a private torrent without a tracker finds no peers; name one with --tracker";
     await terminal.stderr.write(plainLogLine({ level: "warning", text }));
   }
@@ -91,6 +91,7 @@ async function create(
       },
     },
     silent: (options.json || options.quiet || options.output === STDOUT) ?? false,
+    quiet: options.quiet ?? false,
     context,
   });
   const output = options.output ?? fileNameFor(meta.name);

@@ -61,13 +61,15 @@ export interface MakeTorrentOptions {
   readonly more?: Pick<CreateOptions, "webSeeds" | "source" | "createdAt" | "onFound">;
   /** Whether to show no progress. */
   readonly silent: boolean;
+  /** Whether to warn only about links that lead out, since what they lead to may be private. */
+  readonly quiet: boolean;
   /** The environment. */
   readonly context: Context;
 }
 
 /**
- * Makes a torrent and shows the progress of hashing. Warns on standard error about each file that was left out, and
- * about links that lead out of the folder.
+ * Makes a torrent and shows the progress of hashing. Warns on standard error about links that lead out of the folder,
+ * and about each file that was left out.
  *
  * @param path A file or a folder.
  * @param parts See {@linkcode MakeTorrentOptions}.
@@ -105,7 +107,7 @@ export async function makeTorrent(path: string, parts: MakeTorrentOptions): Prom
   try {
     const made = await shutdown.raceShutdown(engine.create(path, settings));
     await (view as CheckView | null)?.close();
-    for (const name of made.skipped) await terminal.stderr.write(warning(name));
+    for (const name of parts.quiet ? [] : made.skipped) await terminal.stderr.write(warning(name));
     return made;
   } catch (error) {
     // The hints of a file error are about the folder of a download, so they are left out here.
@@ -144,7 +146,8 @@ export async function checkFree(path: string, { platform }: Context): Promise<vo
   if (there !== null) refuse("there is a file of that name already", "remove it, or choose another name with -o");
   const slash = path.lastIndexOf("/");
   if (slash <= 0) return;
-  await platform.files.realPath(path.slice(0, slash)).catch((cause) => {
+  const folder = path.slice(0, slash);
+  await platform.files.realPath(folder).catch((cause) => {
     throw cause instanceof FileError
       ? new ShoalError("storage", {
         what: "cannot write the torrent",

@@ -119,6 +119,7 @@ class Share {
       // Our tracker comes first in the torrent file.
       options: { ...this.#options, tracker: [trackerUrls(this.#places(0)), ...(this.#options.tracker ?? [])] },
       silent: (json || quiet) ?? false,
+      quiet: quiet ?? false,
       context: this.#context,
     });
     this.#made = made;

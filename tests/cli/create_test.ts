@@ -89,6 +89,14 @@ Deno.test("create warns of a private torrent without a tracker", async () => {
   }
 });
 
+Deno.test("create -q leaves out the warnings that are not about links", async () => {
+  const world = worldOf();
+  const { create } = world;
+  world.create = async (path, options) => ({ ...await create(path, options), skipped: ["pipe"] });
+  assertEquals(await world.run("create", "a", "--private", "-q"), 0);
+  assertEquals([world.terminal.stdout.text, world.terminal.stderr.text], ["", ""]);
+});
+
 Deno.test("create --json prints one object", async () => {
   const world = worldOf();
   assertEquals(await world.run("create", "a", "--json", "-o", "x.torrent"), 0);
@@ -107,7 +115,7 @@ Deno.test("create -o - writes the torrent to standard output and nothing else", 
 Deno.test("create says what it left out", async () => {
   const world = worldOf();
   world.create = () => Promise.resolve({ bytes: utf8("x"), meta: metaOf("a"), skipped: ["sub/p\x1bipe"], files: [] });
-  assertEquals(await world.run("create", "a", "-q"), 0);
+  assertEquals(await world.run("create", "a"), 0);
   assertEquals(
     world.terminal.stderr.text,
     'shoal: warning: left out ("sub/p\\u001bipe"): it is neither a file nor a folder\n',

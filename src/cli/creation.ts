@@ -157,6 +157,7 @@ export async function checkFree(path: string, { platform }: Context): Promise<vo
       })
       : cause;
   });
+  if ((await platform.files.stat(folder))?.kind === "file") refuse("a part of the path is a file, not a folder", "");
 }
 
 /**

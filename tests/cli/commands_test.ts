@@ -366,6 +366,10 @@ Deno.test("info -o saves what a magnet link stands for, and replaces no file", a
   for (const [args, code, why] of cases) {
     assertStringIncludes(await failure(["info", magnet, "-o", ...args], code), why);
   }
+  const inFile = new World();
+  inFile.written.set("file", new Uint8Array(1));
+  const line = await failure(["info", magnet, "-o", "file/x.torrent"], 4, inFile);
+  assertEquals(line, "cannot write the torrent (file/x.torrent): a part of the path is a file, not a folder");
   const piped = new World();
   assertEquals(await piped.run("info", magnet, "-q", "-o", "-"), 0);
   assertEquals([piped.terminal.stdout.text.startsWith("d8:announce"), piped.terminal.stderr.text], [true, ""]);

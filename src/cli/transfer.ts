@@ -160,11 +160,11 @@ class Run {
       );
       if (loaded.length === 0) return errors;
       session = this.#session = await engine.createSession(this.#transfer.session);
-      this.#space = new DiskSpace({ files: platform.files, view });
+      this.#space = new DiskSpace({ platform, view });
       unsubscribe = session.subscribe((event) => {
         this.#remember(event);
         if (event.event === "state" && event.state === "downloading") {
-          void this.#space?.check(event.infohash);
+          this.#space?.check(event.infohash);
         }
         if (isShown(event)) view.event(event);
         if (event.event === "completed") calls?.tell(event);
@@ -186,6 +186,7 @@ class Run {
       }
     } finally {
       void this.#streaming?.close();
+      this.#space?.close();
       if (session !== null) await this.#stop(session);
       unsubscribe();
       await view.close();

@@ -11,6 +11,7 @@ import { type FileChoice, parseFileChoice } from "../metainfo/select.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
 import type { Context } from "./context.ts";
+import { printError } from "./error_event.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
 import type { SeedGoal } from "./seed_goals.ts";
@@ -132,6 +133,7 @@ async function list(sources: readonly string[], { options, context, choices }: R
   const onBad = async (thrown: ShoalError): Promise<void> => {
     const error = context.config?.blame(thrown) ?? thrown;
     code ||= exitCodeOf(error);
+    if (options.json) await printError(error, context);
     await context.terminal.stderr.write(errorLine(error, { verbose: context.verbosity > 0 }));
   };
   const { readSources, orReport } = await import("./torrent_source.ts");

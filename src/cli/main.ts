@@ -5,16 +5,20 @@
  */
 
 import { VERSION_LINE } from "../base/version.ts";
-import type { Platform } from "../platform/platform.ts";
+import type { Platform, Timer } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { Context } from "./context.ts";
 import { Shutdown } from "./shutdown.ts";
 import { type Engine, engine } from "./engine.ts";
+import { printError } from "./error_event.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, EXIT_UNEXPECTED, exitCodeOf } from "./exit_codes.ts";
 
 /** Options that print the version when they are the only argument. */
 const VERSION_FLAGS = ["-V", "--version"];
+
+/** Milliseconds that an uncaught error may take to be printed as an event before the program exits. */
+const CRASH_MS = 500;
 
 /** The environment that the program runs in. */
 export interface CliEnvironment {
@@ -47,9 +51,7 @@ export async function run(args: readonly string[], surroundings: CliEnvironment)
     exitCode: EXIT_DONE,
   };
   const forget = terminal.onCrash((thrown) => {
-    // The state is unknown after an uncaught error: report it and exit.
-    void terminal.stderr.write(errorLine(thrown, { verbose: context.verbosity > 0 }))
-      .then(() => terminal.exit(EXIT_UNEXPECTED));
+    void reportCrash(thrown, context).finally(() => terminal.exit(EXIT_UNEXPECTED));
   });
   try {
     const code = await parse(args, context);
@@ -73,13 +75,19 @@ function wantsJson(args: readonly string[]): boolean {
   return (end < 0 ? args : args.slice(0, end)).includes("--json");
 }
 
-/** Prints an error as an event on standard output. */
-async function printError(thrown: unknown, { platform, terminal }: Context): Promise<void> {
-  const [{ failureLine }, { jsonText }] = await Promise.all([
-    import("../ui/json_lines.ts"),
-    import("../ui/json_text.ts"),
-  ]);
-  await terminal.stdout.write(`${jsonText(failureLine(thrown, platform.wallClock()))}\n`);
+/** Reports an uncaught error, after which the state is unknown. A reader who takes nothing doesn't keep it from the end. */
+async function reportCrash(thrown: unknown, context: Context): Promise<void> {
+  const { platform, terminal } = context;
+  const line = errorLine(thrown, { verbose: context.verbosity > 0 });
+  if (!context.printsErrors) return await terminal.stderr.write(line);
+  let timer: Timer | undefined;
+  const late = new Promise<void>((resolve) => timer = platform.after(CRASH_MS, resolve));
+  try {
+    await Promise.race([printError(thrown, context), late]);
+  } finally {
+    timer?.cancel();
+    await terminal.stderr.write(line);
+  }
 }
 
 /** Parses the command line. Printing the version is kept fast: it loads nothing else. */

@@ -181,7 +181,7 @@ class Run {
       const error = thrown instanceof ShoalError ? this.#context.config?.blame(thrown) ?? thrown : thrown;
       if (shutdown.isShutdownError(error)) this.#cutShort = true;
       else {
-        if (error instanceof ShoalError) view.failed(error);
+        view.failed(error);
         errors.push(error);
       }
     } finally {
@@ -281,7 +281,7 @@ class Run {
     const all = loaded.map((torrent) =>
       this.#one(torrent, session).catch((error) => {
         errors.push(error);
-        if (error instanceof ShoalError && !this.#told.has(torrent.source.infoHash.hex)) view.failed(error);
+        if (!this.#told.has(torrent.source.infoHash.hex)) view.failed(error);
         // The others may go on for days. A picture on the terminal shows the error, and a line would be drawn over.
         if (view.isPicture) return;
         this.#written.add(error);

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { ShoalError } from "../base/errors.ts";
 import type { Timer } from "../platform/platform.ts";
 import { eventLine, failureLine, type JsonLine, progressLine } from "./json_lines.ts";
 import type { View, ViewEvent, ViewOptions } from "./view.ts";
@@ -64,7 +63,7 @@ export class JsonView implements View {
   note(): void {}
 
   /** @param error Printed as an `error` event. */
-  failed(error: ShoalError): void {
+  failed(error: unknown): void {
     this.#print(failureLine(error, this.#options.platform.wallClock()));
   }
 

@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { ShoalError } from "../base/errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Terminal } from "../platform/terminal.ts";
 import type { FileSnapshot, PieceMap } from "../session/session_events.ts";
@@ -49,8 +48,11 @@ export interface View {
   event(event: ViewEvent): void;
   /** Shows a message of the program. */
   note(text: string): void;
-  /** Shows a failure that doesn't concern a torrent. Its error line on standard error is written by the caller. */
-  failed(error: ShoalError): void;
+  /**
+   * Shows a failure that no event of the session has told, be it a bug. Its error line on standard error is written by
+   * the caller.
+   */
+  failed(error: unknown): void;
   /** Waits until the user has looked at the view and pressed a key. Absent if the view doesn't read keys. */
   hold?(): Promise<void>;
   /** Stops, prints a summary and restores the terminal. Does nothing when called again. */

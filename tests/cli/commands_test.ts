@@ -233,6 +233,15 @@ Deno.test("--files that selects nothing of one torrent leaves the others alone",
   assertEquals(listed.terminal.stdout.lines.slice(-1), ["   2    1000 B    b.txt"]);
   assertEquals(listed.terminal.stderr.lines.length, 2);
   assertEquals(listed.terminal.stderr.lines[1], line);
+
+  const json = new World();
+  assertEquals(await json.run("notes.txt", "c.torrent", "a.torrent", "--list", "--json", "--files", "a/b.txt"), 3);
+  assertEquals(json.events.map(({ event, code, where }) => [event, code, where]), [
+    ["error", "torrent", "notes.txt"],
+    ["error", "usage", "--files a/b.txt"],
+    [undefined, undefined, undefined],
+  ]);
+  assertEquals(json.terminal.stderr.lines.length, 2);
 });
 
 Deno.test("run() tells a bug from a mistake, and shows the stack with -v only", async () => {

@@ -161,6 +161,16 @@ Deno.test("--json prints events and nothing else on standard output, each failur
   refused.session.addError = NO_ROOM;
   assertEquals(await refused.run("a.torrent", "--json"), 4);
   assertEquals(refused.events.map(({ event, code }) => [event, code]), [["error", "storage"]]);
+
+  for (const at of ["startError", "addError"] as const) {
+    const bug = new World();
+    bug.session[at] = new TypeError("x is undefined");
+    assertEquals(await bug.run("a.torrent", "--json"), 1);
+    assertEquals(bug.events.map(({ event, code, message }) => [event, code, message]), [
+      ["error", "unexpected", "x is undefined"],
+    ]);
+    assertEquals(bug.terminal.stderr.lines.length, 1);
+  }
 });
 
 for (const env of [{ TERM: "dumb" }, { TERM: "" }, {}]) {
@@ -447,6 +457,16 @@ Deno.test("an error that nobody caught ends the program with one line", async ()
   assertStringIncludes(world.terminal.stderr.text, "shoal: error: unexpected failure: lost");
   world.session.added[0]!.finish();
   await code;
+
+  const json = new World();
+  const run = await json.start("a.torrent", "--json");
+  for (const listener of json.terminal.crashes) listener(new Error("lost"));
+  while (json.terminal.exited === null) await settle();
+  assertEquals([json.terminal.exited, json.terminal.stderr.lines.length], [1, 1]);
+  assertEquals(json.events.map(({ event, code }) => [event, code]), [["added", undefined], ["error", "unexpected"]]);
+  json.session.added[0]!.finish();
+  await run.code;
+  assertClean(json);
 });
 
 Deno.test("download uses all sources of one torrent together, says so, and ends well", async () => {

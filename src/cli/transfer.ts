@@ -7,7 +7,6 @@
 import { ShoalError } from "../base/errors.ts";
 import { redact, secretsIn } from "../base/secrets.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
-import { FileError } from "../platform/file_errors.ts";
 import type { Timer } from "../platform/platform.ts";
 import type { AddOptions, SessionOptions } from "../session/session.ts";
 import type { CompletedEvent, SessionEvent } from "../session/session_events.ts";
@@ -19,6 +18,7 @@ import type { SessionLike, TorrentLike } from "./engine.ts";
 import { DiskSpace } from "./disk_space.ts";
 import { errorLine } from "./error_line.ts";
 import { EXIT_DONE, exitCodeOf } from "./exit_codes.ts";
+import { fitAdvice, type NamedFolders } from "./folder_advice.ts";
 import { type IdleLimit, type SeedGoal, untilIdle, untilSeeded } from "./seed_goals.ts";
 import { startStreaming, type Streaming, type StreamOption } from "./streaming.ts";
 import { openView } from "./views.ts";
@@ -107,6 +107,8 @@ class Run {
   readonly #written = new Set<unknown>();
   #streaming: Streaming | null = null;
   #space: DiskSpace | null = null;
+  /** Folders that the options name; `null` if there is no such option or nothing is loaded yet. */
+  #named: NamedFolders | null = null;
   #cutShort = false;
 
   constructor(transfer: Transfer, context: Context) {
@@ -122,7 +124,7 @@ class Run {
   /** Writes the line of an error to standard error. */
   async tell(error: unknown): Promise<void> {
     const { terminal, verbosity } = this.#context;
-    const told = this.#transfer.keeps ? error : withoutOutput(error);
+    const told = this.#transfer.keeps && this.#named === null ? error : fitAdvice(error, this.#named);
     await terminal.stderr.write(errorLine(told, { verbose: verbosity > 0 }));
   }
 
@@ -278,6 +280,8 @@ class Run {
     { session, view, errors }: { readonly session: SessionLike; readonly view: View; readonly errors: unknown[] },
   ): Promise<void> {
     const { idle, failure } = this.#transfer;
+    // All torrents of a run have the same folders.
+    if (this.#transfer.keeps) this.#named = loaded[0]?.options ?? null;
     const all = loaded.map((torrent) =>
       this.#one(torrent, session).catch((error) => {
         errors.push(error);
@@ -337,13 +341,6 @@ class Run {
       timer?.cancel();
     }
   }
-}
-
-/** Removes advice about the output folder from the error of a command that has none. */
-function withoutOutput(error: unknown): unknown {
-  if (!(error instanceof FileError) || !error.hint.includes("-o")) return error;
-  const { what, where, why } = error;
-  return new ShoalError("storage", { what, where, why, cause: error });
 }
 
 /** Returns the message for a shutdown. */

@@ -428,6 +428,26 @@ Deno.test("seed gives no advice about an output folder, which only download has"
   }
 });
 
+Deno.test("download gives advice about the option that names the folder of the error", async () => {
+  const cases: [options: string[], path: string, advice: string][] = [
+    [["-o", "out"], "out/a", " with -o"],
+    [["-o", "out", "--incomplete", "inc/"], "inc/a", " with --incomplete"],
+    [["-o", "out", "--incomplete", "./inc"], "inc", " with --incomplete"],
+    [["-o", "out", "--incomplete", "inc"], "out/a", " with -o"],
+    [["--incomplete", "inc"], "inc/a", " with --incomplete"],
+    [["-o", "inc/out", "--incomplete", "inc"], "inc/out/a", " with -o"],
+    [["-o", "out", "--incomplete", "inc"], "/elsewhere/a", ""],
+  ];
+  for (const [options, path, advice] of cases) {
+    const world = new World();
+    const { code } = await world.start("a.torrent", ...options);
+    world.session.added[0]!.fail(new FileError("read-only", { what: "cannot write", path }));
+    assertEquals(await code, 4);
+    const line = `shoal: error: cannot write (${path}): the file system is read-only; choose another folder${advice}`;
+    assertEquals(world.terminal.stderr.lines, [line]);
+  }
+});
+
 Deno.test("seed exits with the code of data that is missing or wrong", async () => {
   const world = new World();
   const { code } = await world.start("seed", "a.torrent", "data");

@@ -109,6 +109,8 @@ class Run {
   #space: DiskSpace | null = null;
   /** Folders that the options name; `null` if there is no such option or nothing is loaded yet. */
   #named: NamedFolders | null = null;
+  /** Name of the torrent of each error, where there are several torrents. */
+  readonly #names = new Map<unknown, string>();
   #cutShort = false;
 
   constructor(transfer: Transfer, context: Context) {
@@ -124,7 +126,8 @@ class Run {
   /** Writes the line of an error to standard error. */
   async tell(error: unknown): Promise<void> {
     const { terminal, verbosity } = this.#context;
-    const told = this.#transfer.keeps && this.#named === null ? error : fitAdvice(error, this.#named);
+    const fit = this.#transfer.keeps && this.#named === null ? error : fitAdvice(error, this.#named);
+    const told = withName(fit, this.#names.get(error));
     await terminal.stderr.write(errorLine(told, { verbose: verbosity > 0 }));
   }
 
@@ -247,6 +250,11 @@ class Run {
     return this.#torrents.find((torrent) => torrent.infoHash.hex === infohash);
   }
 
+  #nameOf(source: Metainfo | Magnet): string {
+    const { hex } = source.infoHash;
+    return this.#find(hex)?.snapshot().name ?? ("pieces" in source ? source.name : source.displayName) ?? hex;
+  }
+
   #remember(event: SessionEvent): void {
     if (event.event === "error") {
       this.#told.add(event.infohash);
@@ -285,9 +293,10 @@ class Run {
     const all = loaded.map((torrent) =>
       this.#one(torrent, session).catch((error) => {
         errors.push(error);
+        if (loaded.length > 1) this.#names.set(error, this.#nameOf(torrent.source));
         if (!this.#told.has(torrent.source.infoHash.hex)) view.failed(error);
         // The others may go on for days. A picture on the terminal shows the error, and a line would be drawn over.
-        if (view.isPicture) return;
+        if (view.isPicture && this.#context.terminal.stderr.isTerminal) return;
         this.#written.add(error);
         void this.tell(error);
       })
@@ -341,6 +350,13 @@ class Run {
       timer?.cancel();
     }
   }
+}
+
+/** Adds the name of a torrent to its error, unless the error has it. */
+function withName(error: unknown, name: string | undefined): unknown {
+  if (name === undefined || !(error instanceof ShoalError) || error.message.includes(name)) return error;
+  const { kind, what, where, why, hint } = error;
+  return new ShoalError(kind, { what: `${name}: ${what}`, where, why, hint, cause: error });
 }
 
 /** Returns the message for a shutdown. */

@@ -142,6 +142,26 @@ Deno.test("download shows a failure in the picture on the terminal, and writes i
   assertEquals(world.terminal.stderr.text, "shoal: error: cannot write (a): no space left; free some\n");
 });
 
+Deno.test("download names the torrent of each error line, and writes it at once to a file beside the picture", async () => {
+  const world = new World({ isTerminal: true, env: { TERM: "xterm", NO_COLOR: "1" } });
+  Object.assign(world.terminal.stderr, { isTerminal: false });
+  const { code } = await world.start("alpha/a.torrent", "b.torrent", "c.torrent", "-o", "/x");
+  const cannot = (path: string) => new FileError("missing", { what: "cannot make the folder", path });
+  world.session.added[0]!.state = { name: "alpha.mkv" };
+  world.session.added[1]!.state = { name: "beta.mkv" };
+  world.session.added[0]!.fail(cannot("/x"));
+  world.session.added[1]!.fail(cannot("/x/beta.mkv"));
+  await settle();
+  const lines = [
+    "shoal: error: alpha.mkv: cannot make the folder (/x): there is no such file or folder",
+    "shoal: error: cannot make the folder (/x/beta.mkv): there is no such file or folder",
+  ];
+  assertEquals(world.terminal.stderr.lines, lines);
+  world.session.added[2]!.finish();
+  assertEquals(await code, 4);
+  assertEquals(world.terminal.stderr.lines, lines);
+});
+
 Deno.test("--json prints events and nothing else on standard output, each failure once", async () => {
   const world = new World();
   const { code } = await world.start("a.torrent", "--json");

@@ -32,6 +32,10 @@ for (
       const calling = b === "transmission"
         ? await lab.seed(c, { ...far, peers })
         : await lab.leech(b, { ...HOW, ...slowly, peers });
+      // Who calls while Shoal still looks at its files is refused, and libtorrent calls again only after a minute.
+      if (b === "shoal") {
+        await calling.job.line((line) => line.includes('"connected"'), { seconds: 30, what: "it met C" });
+      }
       const [middle, hidden] = b === "transmission" ? [waiting, calling] : [calling, waiting];
       const leech = await lab.leech(a, { ...HOW, peers: [at(middle)] });
       await leech.completed(PATIENCE);

@@ -28,6 +28,8 @@ export const MAX_WIDTH = 120;
 const MIN_WIDTH = 40;
 /** Length of the longest IPv6 address with brackets and port. */
 const MAX_ADDRESS = 47;
+/** Fewest cells of the progress bar where numbers are on the same line. */
+const MIN_BAR = 4;
 /** Smallest width at which bar and numbers share a line. */
 const ONE_LINE_WIDTH = 78;
 /** Smallest width at which the remaining time has a label. */
@@ -71,8 +73,9 @@ export function renderTorrent(torrent: TorrentSnapshot, place: RenderTorrentOpti
   if (width < ONE_LINE_WIDTH) {
     return [title, `${bar(width - PERCENT_WIDTH - 1)} ${percent}`, joinFields(fields, width).trimStart()];
   }
-  const taken = fields.reduce((sum, field) => sum + field.width + 2, PERCENT_WIDTH + 1);
-  return [title, `${bar(width - taken)} ${percent}  ${joinFields(fields, width)}`.trimEnd()];
+  const kept = fittingFields(fields, width - MIN_BAR - PERCENT_WIDTH - 3);
+  const taken = kept.reduce((sum, field) => sum + field.width + 2, PERCENT_WIDTH + 1);
+  return [title, `${bar(width - taken)} ${percent}  ${kept.map(({ text }) => text).join("  ")}`.trimEnd()];
 }
 
 /** Draws a torrent in a very narrow window. */
@@ -132,13 +135,18 @@ function remainingField(torrent: TorrentSnapshot, narrow: boolean): Field[] {
 }
 
 function joinFields(fields: readonly Field[], width: number): string {
+  return fittingFields(fields, width).map(({ text }) => text).join("  ");
+}
+
+/** Returns the fields that fit into a width with two cells between them, the most important ones first. */
+function fittingFields(fields: readonly Field[], width: number): Field[] {
   let left = width;
   const kept = fields.toSorted((a, b) => a.priority - b.priority).filter((field) => {
     const fits = field.width <= left;
     if (fits) left -= field.width + 2;
     return fits;
   });
-  return fields.filter((field) => kept.includes(field)).map((field) => field.text).join("  ");
+  return fields.filter((field) => kept.includes(field));
 }
 
 function formatRatio(torrent: TorrentSnapshot): string {

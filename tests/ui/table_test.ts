@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertLessOrEqual, assertMatch, assertStringIncludes } from "@std/assert";
 import stringWidth from "string-width";
 import type { PeerSnapshot, TorrentSnapshot } from "../../src/session/session_events.ts";
 import { renderBar } from "../../src/ui/bar.ts";
@@ -157,6 +157,23 @@ Deno.test("renderList() shows a torrent that failed, even if it is far from the 
       `t${selected}`,
     ]);
     assertStringIncludes(lines.at(-1)!, "195 more, 1 failed");
+  }
+});
+
+Deno.test("renderTorrent() leaves out numbers that would leave no room for the bar", () => {
+  const torrent = torrentSnapshot({
+    state: "seeding",
+    size: 3,
+    verified: 3,
+    progress: 1,
+    uploaded: 1e40,
+    rateUp: 5e6,
+    rateDown: 5e6,
+  });
+  for (const width of [78, 80, 120]) {
+    const [, numbers] = renderTorrent(torrent, { width, stalled: false, style: PLAIN });
+    assertLessOrEqual(numbers!.length, width);
+    assertMatch(numbers!, /^\u2595\u2588{2,}\u258f 100\.0%  /);
   }
 });
 

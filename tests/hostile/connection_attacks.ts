@@ -94,7 +94,7 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
     hosts: 4,
     lines: 8,
     again: 0,
-    named: /handshake|too often|reset|closed/i,
+    named: /handshake|too often|cut|closed/i,
     run: (line) => {
       line.close({ reset: true });
       return line.over;
@@ -107,7 +107,7 @@ export const CONNECTION_ATTACKS: readonly Attack[] = [
     hosts: 4,
     lines: 4,
     again: 0,
-    named: /closed|reset|too often/i,
+    named: /closed|cut|too often/i,
     run: async (line, stage) => {
       await stage.greet(line);
       line.close();

@@ -134,5 +134,7 @@ Deno.test("shoal info reports the failed exact source (xs) of a magnet link when
   for (const peer of peers) peer[Symbol.dispose]();
   await server.shutdown();
   assertEquals(code, 5);
-  assertStringIncludes(stderr.join("\n"), `no peer sent the metadata within 3s; ${url}: cannot fetch the torrent: `);
+  const reasons =
+    `no peer sent the metadata within 3s; asking 1 peer for the metadata; ${url}: cannot fetch the torrent: `;
+  assertStringIncludes(stderr.join("\n"), reasons);
 });

@@ -1,6 +1,6 @@
 /**
  * Joins the modules of the program to a few files in dist/bundle, which `deno task compile` compiles: two hundred
- * modules take 50 ms to load, and these take 10. Nothing is shortened, so that stack traces stay readable. Packages
+ * modules take 20 ms longer to load. Nothing is shortened, so that stack traces stay readable. Packages
  * are left to `deno compile`.
  *
  *     deno task bundle

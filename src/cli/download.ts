@@ -6,8 +6,7 @@
 
 import type { Command } from "commander";
 import { ShoalError } from "../base/errors.ts";
-import type { Magnet, mergeSources, Metainfo } from "../metainfo/mod.ts";
-import { type FileChoice, parseFileChoice } from "../metainfo/select.ts";
+import type { FileChoice, Magnet, mergeSources, Metainfo } from "../metainfo/mod.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
 import type { Context } from "./context.ts";
@@ -23,7 +22,7 @@ import {
   sessionOptions,
   type TrackerOptions,
 } from "./network_options.ts";
-import { badValue, parseDuration, parseRatio } from "./option_values.ts";
+import { badValue, collectFileChoices, parseDuration, parseRatio } from "./option_values.ts";
 import { type RefusedOption, refuseOptions } from "./refused_options.ts";
 import { parseStreamPort, streamWish } from "./streaming.ts";
 import type { LoadedTorrent, ReportBad } from "./transfer.ts";
@@ -81,7 +80,7 @@ export function register(program: Command, context: Context): void {
       "--files <list>",
       "what to download: numbers as info shows them (1,3-5,8-), globs (*.mkv), folders (extras/), all but x (!x), in a " +
         "list with commas; repeatable",
-      collectFiles,
+      collectFileChoices,
     )
     .option("--list", "only list the files")
     .option("--sequential", "pieces in order")
@@ -232,10 +231,6 @@ export function loadedOf(
   if ("pieces" in source) return { source: first!, more };
   const { selectOnly } = source;
   return { source: { ...first!, selectOnly }, more: more.map((link) => ({ ...link, selectOnly })) };
-}
-
-function collectFiles(value: string, files: readonly FileChoice[] = []): readonly FileChoice[] {
-  return [...files, parseFileChoice(value, "--files")];
 }
 
 function parseHttpUrl(value: string): string {

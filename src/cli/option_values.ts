@@ -7,6 +7,7 @@
 import { type HostPort, parseHostPort, parseIp } from "../base/address.ts";
 import { ShoalError } from "../base/errors.ts";
 import { parseSizeText } from "../base/size_text.ts";
+import { type FileChoice, parseFileChoice } from "../metainfo/select.ts";
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86400 };
 
@@ -189,4 +190,16 @@ export function checkUrl(url: string, { flag, value, schemes }: CheckUrlOptions)
 
 function unbracketed(text: string): string {
   return /^\[.*\]$/.test(text) ? text.slice(1, -1) : text;
+}
+
+/**
+ * Parses one value of `--files`.
+ *
+ * @param value The value.
+ * @param choices The choices of the values before it.
+ * @returns The choices of all values so far.
+ * @throws {SelectionError} If the value is invalid.
+ */
+export function collectFileChoices(value: string, choices: readonly FileChoice[] = []): readonly FileChoice[] {
+  return [...choices, parseFileChoice(value, "--files")];
 }

@@ -12,9 +12,10 @@ import type { Verification } from "../session/verify_torrent.ts";
 import type { CheckView } from "../ui/check_view.ts";
 import type { Context } from "./context.ts";
 import { jsonText } from "../ui/json_text.ts";
+import { collectFileChoices } from "./option_values.ts";
 
 interface VerifyOptions {
-  readonly files?: readonly string[];
+  readonly files?: readonly FileChoice[];
   readonly json?: true;
   readonly quiet?: true;
   readonly verbose: number;
@@ -34,7 +35,7 @@ export function register(program: Command, context: Context): void {
     )
     .argument("<torrent>", "path or http(s) URL of a .torrent, or - for standard input")
     .argument("<dir>", DATA_ARGUMENT)
-    .option("--files <list>", "check only these, chosen as with download; repeatable", collectFiles)
+    .option("--files <list>", "check only these, chosen as with download; repeatable", collectFileChoices)
     .option("--json", "one JSON object a line on standard output")
     .option("-q, --quiet", "no progress; errors on standard error")
     .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0)
@@ -55,10 +56,9 @@ async function verify(
   const { shutdown, engine, platform, terminal } = context;
   shutdown.listen();
   const { readTorrent, tellWarnings } = await import("./torrent_source.ts");
-  const choices = await choicesOf(options);
   const meta = await shutdown.raceShutdown(readTorrent(source, context));
   const { selectFiles } = await import("../metainfo/mod.ts");
-  const files = choices === null ? undefined : selectFiles(meta, choices);
+  const files = options.files && selectFiles(meta, options.files);
   if (!options.quiet) await tellWarnings(meta, context);
   const view = await openView(meta, { options, context });
   shutdown.restoreTerminal = () => view.close();
@@ -86,17 +86,6 @@ async function verify(
     await terminal.stdout.write(lines.map((line) => `${line}\n`).join(""));
   }
   if (!isRight(result)) throw mismatch(verified);
-}
-
-/** Returns the file choices of `--files`; `null` for all files. */
-async function choicesOf({ files }: VerifyOptions): Promise<readonly FileChoice[] | null> {
-  if (files === undefined) return null;
-  const { parseFileChoice } = await import("../metainfo/mod.ts");
-  return files.map((text) => parseFileChoice(text, "--files"));
-}
-
-function collectFiles(value: string, files: readonly string[] = []): readonly string[] {
-  return [...files, value];
 }
 
 /** Removes the hints of a file error, which are about the folder of a download. */

@@ -13,6 +13,7 @@ import "../base/plural_test.ts";
 import "../base/fair_share_test.ts";
 import "../base/ip_ranges_test.ts";
 import "../base/lru_map_test.ts";
+import "../base/merkle_test.ts";
 import "../base/networks_test.ts";
 import "../base/read_budget_test.ts";
 import "../base/secrets_test.ts";

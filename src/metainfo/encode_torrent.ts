@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type Bytes, concatBytes, utf8 } from "../base/bytes.ts";
+import { type Bytes, concatBytes, toHex, utf8 } from "../base/bytes.ts";
 import { type Encodable, encode } from "../bencode/mod.ts";
+import type { MetainfoFile } from "./metainfo.ts";
 
 /** Minimum piece length in bytes, chosen or requested by the user: one block. */
 export const MIN_CREATED_PIECE = 16 * 1024;
@@ -104,6 +105,8 @@ export interface TorrentFileParts {
   readonly trackers: readonly (readonly string[])[];
   /** URLs of web seeds (BEP 19). */
   readonly webSeeds: readonly string[];
+  /** Files, whose piece layers are written (BEP 52). */
+  readonly files?: readonly Pick<MetainfoFile, "root" | "layer">[];
 }
 
 /**
@@ -112,11 +115,22 @@ export interface TorrentFileParts {
  *
  * @param info The bencoded info dictionary.
  */
-export function torrentFile(info: Uint8Array, { trackers, webSeeds }: TorrentFileParts): Bytes {
+export function torrentFile(info: Uint8Array, { trackers, webSeeds, files = [] }: TorrentFileParts): Bytes {
   const before = encode({
     ...(trackers.length > 0 && { announce: trackers[0]![0]!, "announce-list": trackers }),
   });
-  const after = encode({ ...(webSeeds.length > 0 && { "url-list": webSeeds }) });
-  // Keys of a dictionary are sorted: "info" comes between "announce-list" and "url-list".
+  const layers = layersOf(files);
+  const after = encode({
+    ...(layers.size > 0 && { "piece layers": layers }),
+    ...(webSeeds.length > 0 && { "url-list": webSeeds }),
+  });
+  // Keys of a dictionary are sorted: "info" comes between "announce-list" and "piece layers".
   return concatBytes([before.subarray(0, -1), utf8("4:info"), info, after.subarray(1)]);
+}
+
+/** Returns the piece layers by root. Files with the same content have one layer. */
+function layersOf(files: readonly Pick<MetainfoFile, "root" | "layer">[]): Map<Uint8Array, Bytes> {
+  const layers = new Map<string, [Uint8Array, Bytes]>();
+  for (const { root, layer } of files) if (root && layer) layers.set(toHex(root), [root, layer]);
+  return new Map(layers.values());
 }

@@ -14,7 +14,7 @@ export { describe, type TorrentDescription } from "./describe.ts";
 export { MetainfoError } from "./errors.ts";
 export { formatMagnet, type Magnet, parseMagnet } from "./magnet.ts";
 export { mergePlaces, mergeSources, type Places } from "./merge.ts";
-export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize } from "./metainfo.ts";
+export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize, type TorrentVersion } from "./metainfo.ts";
 export { isFolder, originalPaths } from "./original_path.ts";
 export {
   MAX_PIECE_LENGTH,
@@ -25,6 +25,7 @@ export {
   type ParseOptions,
 } from "./parse.ts";
 export { pathsOnDisk } from "./paths_on_disk.ts";
+export { requireV1 } from "./require_v1.ts";
 export { safeName, type SafePathOptions } from "./safe_path.ts";
 export {
   type FileChoice,

@@ -12,7 +12,7 @@ import { MAX_METAINFO_READS } from "../base/defences.ts";
 import { ReadBudget } from "../base/read_budget.ts";
 import { redact, secretsIn } from "../base/secrets.ts";
 import { LocalDiscovery } from "../lsd/local_discovery.ts";
-import type { Magnet, Metainfo } from "../metainfo/mod.ts";
+import { type Magnet, type Metainfo, requireV1 } from "../metainfo/mod.ts";
 import { onShortage } from "../platform/descriptors.ts";
 import { ListenError } from "../platform/listen_error.ts";
 import type { Network, Platform } from "../platform/platform.ts";
@@ -280,9 +280,10 @@ export class Session {
    * @param options See {@linkcode AddOptions}.
    * @returns The torrent; the existing one if the session has it already.
    * @throws {ShoalError} Of kind `usage` if the session has the torrent with another folder or another selection of
-   * files.
+   * files; of kind `torrent` if its data can't be verified by SHA-1, as that of a v2-only torrent.
    */
   async add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentHandle> {
+    requireV1(source);
     const key = source.infoHash.hex;
     if (!this.#torrents.has(key)) await this.#removing.get(key); // The removal would forget the new torrent.
     if (this.#stopped) throw new Error("The session has been stopped");

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Metainfo, pathsOnDisk, pieceHash } from "../metainfo/mod.ts";
+import { type Metainfo, pathsOnDisk, pieceHash, requireV1 } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Verification, verifyFiles } from "../storage/mod.ts";
 
@@ -39,7 +39,7 @@ export interface VerifyOptions {
  * @param options See {@linkcode VerifyOptions}.
  * @returns The verdict on each file, and the number of valid pieces.
  * @throws {ShoalError} Of kind `storage` if the folder doesn't exist, or a file in it can't be read. Of kind `torrent` if
- * it is a file and the torrent has several.
+ * the torrent has no SHA-1 digests, or if the folder is a file and the torrent has several.
  * @throws The signal's reason, when it is aborted.
  *
  * @example
@@ -48,9 +48,10 @@ export interface VerifyOptions {
  * const bad = files.filter((file) => file.verdict !== "right");
  * ```
  */
-export function verify(meta: Metainfo, options: VerifyOptions): Promise<Verification> {
+export async function verify(meta: Metainfo, options: VerifyOptions): Promise<Verification> {
+  requireV1(meta);
   const { platform, folder, signal } = options;
-  return verifyFiles(meta, {
+  return await verifyFiles(meta, {
     platform,
     folder,
     wanted: options.files,

@@ -50,7 +50,10 @@ export function metainfoOf(torrent: Torrent): Metainfo {
   const size = layout.files.reduce((sum, { length, pad }) => pad ? sum : sum + length, 0);
   return {
     ...layout,
+    version: "v1",
     infoHash,
+    infoHashV1: infoHash,
+    infoHashV2: null,
     name: "t",
     size,
     pieces: concatBytes(hashes),

@@ -11,7 +11,7 @@ import { krpcTarget, savedTableTarget } from "./dht.ts";
 import { keysTarget } from "./keys.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
 import { lsdTarget } from "./lsd.ts";
-import { magnetTarget, metainfoTarget } from "./metainfo.ts";
+import { fileTreeTarget, magnetTarget, metainfoTarget } from "./metainfo.ts";
 import { selectionTarget } from "./selection.ts";
 import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
 import { pexTarget } from "./pex.ts";
@@ -25,6 +25,7 @@ import { webReplyTarget } from "./web.ts";
 export const TARGETS: readonly Target[] = [
   bencodeTarget,
   metainfoTarget,
+  fileTreeTarget,
   selectionTarget,
   magnetTarget,
   framesTarget,

@@ -42,5 +42,6 @@ import "../support/virtual_clock_test.ts";
 import "../wire/dont_have_test.ts";
 import "../wire/frame_reader_test.ts";
 import "../wire/handshake_test.ts";
+import "../wire/hash_messages_test.ts";
 import "../wire/metadata_test.ts";
 import "../wire/pex_test.ts";

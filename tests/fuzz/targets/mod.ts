@@ -17,7 +17,14 @@ import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
 import { pexTarget } from "./pex.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
 import { streamRequestTarget } from "./stream.ts";
-import { dontHaveTarget, extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
+import {
+  dontHaveTarget,
+  extensionTarget,
+  framesTarget,
+  handshakeTarget,
+  hashMessageTarget,
+  metadataTarget,
+} from "./wire.ts";
 import { mseTarget } from "./transport.ts";
 import { webReplyTarget } from "./web.ts";
 
@@ -34,6 +41,7 @@ export const TARGETS: readonly Target[] = [
   extensionTarget,
   metadataTarget,
   dontHaveTarget,
+  hashMessageTarget,
   pexTarget,
   replyTarget,
   udpReplyTarget,

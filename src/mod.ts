@@ -38,7 +38,7 @@ export { type ErrorKind, type ErrorParts, ShoalError } from "./base/errors.ts";
 export { InfoHash, InfoHashV2 } from "./base/info_hash.ts";
 export type { Reach } from "./base/networks.ts";
 export { VERSION } from "./base/version.ts";
-export type { TorrentParts } from "./metainfo/encode_torrent.ts";
+export type { TorrentParts, TreeParts } from "./metainfo/encode_torrent.ts";
 export {
   describe,
   type Magnet,

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { arenaData, collectResults, diskThreads, openMemory } from "./arena.ts";
-import { startFileHashers } from "./deno_file_hashers.ts";
+import { startFileHashers, startTreeHashers } from "./deno_file_hashers.ts";
 import { denoFiles } from "./deno_files.ts";
 import { denoHttp } from "./deno_http.ts";
 import { denoNetwork } from "./deno_net.ts";
@@ -49,6 +49,7 @@ export const denoPlatform: Platform = {
   collectResults,
   digest: startDigest,
   startFileHashers,
+  startTreeHashers,
   net: denoNetwork,
   http: denoHttp,
   files: denoFiles,

@@ -48,6 +48,12 @@ export interface Platform extends Clock {
    * @returns The hashers, which have to be closed, or `null` where a single core would gain nothing.
    */
   startFileHashers?(): FileHashers | null;
+  /**
+   * Starts hashing files for v2 torrents (BEP 52) on the same threads. Absent where everything runs on one thread.
+   *
+   * @returns The hashers, which have to be closed, or `null` where a single core would gain nothing.
+   */
+  startTreeHashers?(): TreeHashers | null;
   /** TCP and UDP. */
   readonly net: Network;
   /** HTTP client and server. */
@@ -95,6 +101,37 @@ export interface FileHashers {
   hash(batch: HashBatch): Promise<Bytes>;
   /** Ends the threads, or leaves them running while other users have not closed them. Harmless when closed. */
   close(): void;
+}
+
+/** Threads that read files and hash them for v2 torrents (BEP 52). */
+export interface TreeHashers {
+  /** Batches that should be under way so that no thread ever waits for the next one. */
+  readonly lanes: number;
+  /**
+   * Reads consecutive pieces of a file and hashes them.
+   *
+   * @returns For each piece its hash of 32 bytes in the layer, and if there is `padding` its SHA-1 digest.
+   * @throws {Error} As {@linkcode FileHashers.hash}.
+   */
+  hashTree(batch: TreeBatch): Promise<Bytes>;
+  /** Ends the threads, or leaves them running while other users have not closed them. Harmless when closed. */
+  close(): void;
+}
+
+/** What is wanted of consecutive pieces of a file. */
+export interface TreePieces {
+  /** Bytes of every piece but the last, which has the rest. A multiple of 16 KiB. */
+  readonly pieceLength: number;
+  /** Layer of the hash of a piece; 0 for the blocks of 16 KiB. */
+  readonly layer: number;
+  /** Zeros behind the last piece that its SHA-1 digest covers as well; `null` if no SHA-1 digests are wanted. */
+  readonly padding: number | null;
+}
+
+/** Consecutive pieces of a file to hash for a v2 torrent. */
+export interface TreeBatch extends TreePieces, FileSegment {
+  /** Path of the file. */
+  readonly path: string;
 }
 
 /** Consecutive pieces to hash. */

@@ -86,7 +86,7 @@ function layoutOf(files: readonly ScannedFile[], pieceLength: number) {
 }
 
 /** Throws if a file has changed. Every write shows in the file's size or modification time. */
-async function checkUnchanged(
+export async function checkUnchanged(
   files: readonly ScannedFile[],
   { fs }: { readonly fs: Platform["files"] },
 ): Promise<void> {

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
-import { startFileHashers } from "../../src/platform/deno_file_hashers.ts";
+import { startFileHashers, startTreeHashers } from "../../src/platform/deno_file_hashers.ts";
 import type { FileHashers, FileSegment } from "../../src/platform/platform.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
+import { hashFile } from "../support/v2_torrents.ts";
 
 const MIB = 1024 * 1024;
 const ignore = navigator.hardwareConcurrency < 2;
@@ -93,5 +94,40 @@ Deno.test({
       assertNotEquals(again, other);
       assertEquals(await again.hash({ segments, pieceLength: MIB }), digests(data, MIB));
       again.close();
+    }),
+});
+
+Deno.test({
+  name: "startTreeHashers() hashes parts of files for v2 and hybrid torrents, on the same threads",
+  ignore,
+  fn: () =>
+    withHashers(async (hashers, folder) => {
+      const trees = startTreeHashers()!;
+      try {
+        assertEquals(trees.lanes, hashers.lanes);
+        const data = noise(MIB + 12_345, 7);
+        await Deno.writeFile(`${folder}/a`, data);
+        const pieces = { path: `${folder}/a`, pieceLength: 64 * 1024, layer: 2 };
+        const file = hashFile(data, 64 * 1024);
+        const all = { ...pieces, position: 0, length: data.length };
+        const part = { ...pieces, position: 128 * 1024, length: 192 * 1024, padding: 0 };
+        const [whole, both] = await Promise.all([trees.hashTree({ ...all, padding: null }), trees.hashTree(part)]);
+        assertEquals(whole, file.layer);
+        const sha1 = digests(data.subarray(128 * 1024, 320 * 1024), 64 * 1024);
+        const expected = [2, 3, 4].map((i) =>
+          concatBytes([file.layer.subarray(32 * i, 32 * i + 32), sha1.subarray(20 * i - 40, 20 * i - 20)])
+        );
+        assertEquals(both, concatBytes(expected));
+        await assertRejects(
+          () => trees.hashTree({ ...all, length: data.length + 1, padding: null }),
+          Error,
+          "too early",
+        );
+      } finally {
+        trees.close();
+      }
+      await assertRejects(() =>
+        trees.hashTree({ path: "", pieceLength: 1, layer: 0, padding: null, position: 0, length: 1 })
+      );
     }),
 });

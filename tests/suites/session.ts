@@ -7,6 +7,7 @@
 import "../session/blocklist_test.ts";
 import "../session/session_changes_test.ts";
 import "../session/create_torrent_test.ts";
+import "../session/create_v2_test.ts";
 import "../session/session_dht_test.ts";
 import "../swarm/event_stream_test.ts";
 import "../session/external_address_test.ts";

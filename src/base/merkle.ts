@@ -9,6 +9,7 @@
  */
 
 import { type Bytes, concatBytes, equalBytes } from "./bytes.ts";
+import { sha256Pair } from "./sha256_pair.ts";
 
 /** Bytes of a SHA-256 digest. */
 export const HASH_BYTES = 32;
@@ -102,10 +103,9 @@ export interface VerifyRangeOptions {
 /** Computes hashes of Merkle trees. Needs memory for half a layer at most. */
 export class MerkleHasher {
   readonly #sha256: Sha256;
-  readonly #pair = new Uint8Array(2 * HASH_BYTES);
   readonly #zeros: Bytes[] = [new Uint8Array(HASH_BYTES)];
 
-  /** @param sha256 Computes the SHA-256 of some bytes, of which it keeps no view. */
+  /** @param sha256 Computes the SHA-256 of a block. */
   constructor(sha256: Sha256) {
     this.#sha256 = sha256;
   }
@@ -117,9 +117,9 @@ export class MerkleHasher {
 
   /** Returns the hash above two others. */
   parent(left: Uint8Array, right: Uint8Array): Bytes {
-    this.#pair.set(left, 0);
-    this.#pair.set(right, HASH_BYTES);
-    return this.#sha256(this.#pair);
+    const bytes = new Uint8Array(HASH_BYTES);
+    sha256Pair({ left, leftAt: 0, right, rightAt: 0 }, { bytes, at: 0 });
+    return bytes;
   }
 
   /**
@@ -148,12 +148,15 @@ export class MerkleHasher {
     for (let layer = layers.from; layer < layers.to; layer++) {
       const size = Math.ceil(below.length / HASH_BYTES / 2);
       result ??= new Uint8Array(size * HASH_BYTES);
+      const pair = { left: below, leftAt: 0, right: below, rightAt: HASH_BYTES };
+      const out = { bytes: result, at: 0 };
       for (let i = 0; i < size; i++) {
-        const at = 2 * i * HASH_BYTES;
-        const middle = at + HASH_BYTES;
-        const right = middle < below.length ? below.subarray(middle, middle + HASH_BYTES) : this.padding(layer);
+        if (pair.rightAt >= below.length) Object.assign(pair, { right: this.padding(layer), rightAt: 0 });
         // A hash is written no later than where it was read, so that all layers but the first share their memory.
-        result.set(this.parent(below.subarray(at, middle), right), i * HASH_BYTES);
+        sha256Pair(pair, out);
+        pair.leftAt += 2 * HASH_BYTES;
+        pair.rightAt += 2 * HASH_BYTES;
+        out.at += HASH_BYTES;
       }
       result = result.subarray(0, size * HASH_BYTES);
       below = result;

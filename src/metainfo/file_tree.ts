@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { MAX_FOLDERS } from "../base/defences.ts";
 import { HASH_BYTES } from "../base/merkle.ts";
 import { BencodeDict, type BencodeValue } from "../bencode/mod.ts";
 import type { Fail } from "./errors.ts";
@@ -43,7 +44,7 @@ export interface TreeContext extends FilesContext {
  */
 export function singleName(tree: BencodeDict): Uint8Array | string | null {
   let name: string | null = null;
-  for (const [key, value] of tree) {
+  for (const [key, value] of tree.pairs()) {
     if (name !== null || !(value instanceof BencodeDict) || leafOf(value) === undefined) return null;
     name = key;
   }
@@ -87,7 +88,8 @@ export interface Leaf {
 export function* leavesOf(tree: BencodeDict, fail: Fail = unexpected): Generator<Leaf, void> {
   // The names of the folders that are being read, and what is left of them. A tree is as deep as its author wants.
   const names: (Uint8Array | string)[] = [];
-  const folders: Iterator<[string, BencodeValue]>[] = [tree[Symbol.iterator]()];
+  const folders: Iterator<[string, BencodeValue]>[] = [tree.pairs()];
+  let count = 0;
   while (folders.length > 0) {
     const next = folders.at(-1)!.next();
     if (next.done) {
@@ -103,7 +105,8 @@ export function* leavesOf(tree: BencodeDict, fail: Fail = unexpected): Generator
     names.push(nameOf(key));
     const leaf = leafOf(value);
     if (leaf === undefined) {
-      folders.push(value[Symbol.iterator]());
+      if (++count > MAX_FOLDERS) return fail("info.file tree", `there are more than ${MAX_FOLDERS} folders`);
+      folders.push(value.pairs());
       continue;
     }
     if (!(leaf instanceof BencodeDict)) {
@@ -154,7 +157,7 @@ function readRoot(leaf: BencodeDict, place: Place, { fail, info }: TreeContext):
 /** Returns the value that describes a file, or `undefined` if a node of the tree is a folder. */
 function leafOf(node: BencodeDict): BencodeValue | undefined {
   let leaf: BencodeValue | undefined;
-  for (const [key, value] of node) {
+  for (const [key, value] of node.pairs()) {
     if (key !== "" || leaf !== undefined) return undefined;
     leaf = value;
   }

@@ -84,7 +84,7 @@ function checkLayer(
 }
 
 function checkNeeded(dict: BencodeDict | undefined, layers: ReadonlyMap<string, unknown>, fail: Fail): void {
-  for (const [key] of dict ?? []) {
+  for (const [key] of dict?.pairs() ?? []) {
     const root = toHex(Uint8Array.from(key, (char) => char.charCodeAt(0)));
     if (!layers.has(root)) fail(KEY, `the root ${root.slice(0, 64)} is of no file that is longer than a piece`);
   }

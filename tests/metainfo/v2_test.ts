@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { toHex } from "../../src/base/bytes.ts";
+import { toHex, utf8 } from "../../src/base/bytes.ts";
+import { MAX_FOLDERS } from "../../src/base/defences.ts";
+import { MAX_FILES } from "../../src/metainfo/files.ts";
 import {
   describe,
   MetainfoError,
@@ -200,14 +202,22 @@ Deno.test("parseMetainfo() takes the layers of files of any length, and refuses 
 });
 
 Deno.test("parseMetainfo() reads the piece layer of many files with one content once", () => {
-  let hashed = 0;
-  const parent = merkle.parent;
-  merkle.parent = (left, right) => (hashed++, parent.call(merkle, left, right));
+  let roots = 0;
+  const { root } = merkle;
+  merkle.root = (hashes, layers) => (roots++, root.call(merkle, hashes, layers));
   try {
-    const tree = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`f${i}`, leaf(A)]));
-    parseMetainfo(v2(tree));
+    parseMetainfo(v2(Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`f${i}`, leaf(A)]))));
   } finally {
-    merkle.parent = parent;
+    merkle.root = root;
   }
-  assert(hashed > 0 && hashed < 20, `${hashed} hashes`);
+  assertEquals(roots, 1);
+});
+
+Deno.test("parseMetainfo() refuses more folders and files than there may be, in little time", () => {
+  const torrent = (entry: string, count: number) => {
+    const names = Array.from({ length: count }, (_, i) => `5:${i.toString(36).padStart(5, "0")}${entry}`).join("");
+    return utf8(`d4:infod9:file treed${names}e12:meta versioni2e4:name1:n12:piece lengthi16384eee`);
+  };
+  assertThrows(() => parseMetainfo(torrent("de", MAX_FOLDERS + 1)), MetainfoError, `more than ${MAX_FOLDERS} folders`);
+  assertThrows(() => parseMetainfo(torrent("d0:d6:lengthi0eee", MAX_FILES + 1)), MetainfoError, `${MAX_FILES} files`);
 });

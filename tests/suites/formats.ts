@@ -17,6 +17,7 @@ import "../base/merkle_test.ts";
 import "../base/networks_test.ts";
 import "../base/read_budget_test.ts";
 import "../base/secrets_test.ts";
+import "../base/sha256_pair_test.ts";
 import "../base/version_test.ts";
 import "../bencode/decode_test.ts";
 import "../bencode/encode_test.ts";

@@ -11,8 +11,9 @@ import type { Dice } from "../dice.ts";
 import { anyInteger, disturb, Pairs, type Shape } from "./bencode.ts";
 import { anyName } from "./metainfo.ts";
 
-const PIECE_LENGTHS = [16_384, 16_384, 32_768, 1 << 20, 1 << 29, 8192, 49_152];
-const ATTRIBUTES = ["x", "h", "l", "p", "lx", ""];
+const PIECE_LENGTHS = [16_384, 16_384, 32_768, 1 << 20, 1 << 29];
+const ODD_PIECE_LENGTHS = [8192, 49_152];
+const ATTRIBUTES = ["x", "h", "l", "lx", ""];
 
 /** A file of a tree, and of the v1 half of a hybrid. */
 interface TreeFile {
@@ -24,7 +25,7 @@ interface TreeFile {
 
 /** Returns a v2 or hybrid torrent that is valid except for something odd. */
 export function anyTreeTorrent(dice: Dice): Pairs {
-  const pieceLength = dice.pick(PIECE_LENGTHS);
+  const pieceLength = dice.pick(dice.oneIn(20) ? ODD_PIECE_LENGTHS : PIECE_LENGTHS);
   const files: TreeFile[] = [];
   const tree = anyTree(dice, { pieceLength, files, folder: [], depth: 0 });
   const hybrid = dice.oneIn(2) ? listOf(dice, files, pieceLength) : null;
@@ -63,7 +64,7 @@ function anyTree(dice: Dice, { pieceLength, files, folder, depth }: Place): Pair
   for (let left = dice.oneIn(10) ? dice.below(20) : 1 + dice.below(4); left > 0; left--) {
     const name = dice.oneIn(2) ? dice.pick(["a", "b", "A", "a.1", "\u00e9"]) : anyName(dice);
     const bytes = typeof name === "string" ? utf8(name) : new Uint8Array(name);
-    names.set(String(bytes), bytes);
+    if (bytes.length > 0 || dice.oneIn(20)) names.set(String(bytes), bytes);
   }
   const tree = new Pairs();
   for (const name of [...names.values()].sort(compare)) {
@@ -82,7 +83,7 @@ function anyTree(dice: Dice, { pieceLength, files, folder, depth }: Place): Pair
 }
 
 function anyFile(dice: Dice, path: readonly Bytes[], pieceLength: number): TreeFile {
-  const attr = dice.oneIn(6) ? dice.pick(ATTRIBUTES) : undefined;
+  const attr = dice.oneIn(6) ? (dice.oneIn(20) ? "p" : dice.pick(ATTRIBUTES)) : undefined;
   const isLink = attr?.includes("l") ?? false;
   const length = isLink || dice.oneIn(5)
     ? 0

@@ -41,6 +41,7 @@ import "../platform/http_guard_test.ts";
 import "../platform/http_proxy_test.ts";
 import "../platform/http_reply_test.ts";
 import "../platform/http_server_test.ts";
+import "../platform/merkle_digest_test.ts";
 import "../platform/piece_digests_test.ts";
 import "../platform/start_digest_test.ts";
 import "../platform/terminal_test.ts";

@@ -35,3 +35,4 @@ export {
   SelectionError,
 } from "./select.ts";
 export { torrentFile } from "./encode_torrent.ts";
+export { digestsOf, verifierOf } from "./verifier.ts";

@@ -5,10 +5,9 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { HASHED_BLOCK } from "../base/piece_verifier.ts";
 import type { BlockHashes, Digest } from "./platform.ts";
 
-/** Bytes of a block, whose digest is a leaf of the tree. The last block may be shorter. */
-export const MERKLE_BLOCK = 16 * 1024;
 /** Length of a SHA-256 digest in bytes. */
 export const MERKLE_HASH_BYTES = 32;
 
@@ -43,8 +42,8 @@ export class MerkleDigest implements Digest {
     this.#start = start;
     this.#leaves = options.leaves;
     this.#leftInAll = options.length;
-    this.#left = Math.min(MERKLE_BLOCK, options.length);
-    this.#blocks = new Uint8Array(Math.ceil(options.length / MERKLE_BLOCK) * MERKLE_HASH_BYTES);
+    this.#left = Math.min(HASHED_BLOCK, options.length);
+    this.#blocks = new Uint8Array(Math.ceil(options.length / HASHED_BLOCK) * MERKLE_HASH_BYTES);
     this.#digest = start();
   }
 
@@ -73,7 +72,7 @@ export class MerkleDigest implements Digest {
   #endBlock(): void {
     this.#blocks.set(this.#digest.digest(), this.#filled);
     this.#filled += MERKLE_HASH_BYTES;
-    this.#left = Math.min(MERKLE_BLOCK, this.#leftInAll);
+    this.#left = Math.min(HASHED_BLOCK, this.#leftInAll);
     if (this.#left > 0) this.#digest = this.#start();
   }
 }

@@ -8,6 +8,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import type { PeerAddress } from "../base/address.ts";
 import type { DataMemory } from "../base/data_memory.ts";
+import type { PieceHashing } from "../base/piece_verifier.ts";
 import type { Reach } from "../base/networks.ts";
 
 /** Access to everything outside the program. */
@@ -104,7 +105,7 @@ export interface FileHashers {
   /**
    * Reads consecutive pieces and hashes them.
    *
-   * @returns SHA-1 digests of the pieces, one after the other.
+   * @returns Digests of the pieces, one after the other.
    * @throws {Error} If a file can't be read, a thread has failed, or the hashers were closed. The error has no details;
    * opening the file gives the reason.
    */
@@ -119,6 +120,8 @@ export interface HashBatch {
   readonly segments: readonly FileSegment[];
   /** Bytes of every piece but the last, which has the rest. */
   readonly pieceLength: number;
+  /** How each piece is hashed. */
+  readonly hashing: PieceHashing;
 }
 
 /** Part of a file. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Metainfo, pathsOnDisk, pieceHash } from "../metainfo/mod.ts";
+import { digestsOf, type Metainfo, pathsOnDisk } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Verification, verifyFiles } from "../storage/mod.ts";
 
@@ -45,7 +45,7 @@ export function verify(meta: Metainfo, options: VerifyOptions): Promise<Verifica
   return verifyFiles(meta, {
     platform,
     folder,
-    pieceHash: (index) => pieceHash(meta, index),
+    verifier: digestsOf(meta),
     pathsOf: (index) => pathsOnDisk(meta.files[index]!),
     onProgress: (fraction, bytes) => options.onProgress?.(fraction, bytes),
     signal,

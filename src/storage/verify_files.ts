@@ -5,6 +5,7 @@
  */
 
 import type { Bitfield } from "../base/bitfield.ts";
+import type { DigestVerifier } from "../base/piece_verifier.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPieces } from "./checker.ts";
 import { DiskFiles } from "./disk_files.ts";
@@ -47,14 +48,14 @@ export interface Verification {
 
 /** Options for {@linkcode verifyFiles}. */
 export interface VerifyFilesOptions {
-  /** Clock, files, SHA-1 and hashing threads. */
+  /** Clock, files, digests and hashing threads. */
   readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
   /** Folder that holds the torrent's file or folder. Links in it are followed. */
   readonly folder: string;
   /** Returns all paths at which a file may be, the likeliest first. Only the path in the layout is used when absent. */
   pathsOf?(index: number): readonly (readonly string[])[];
-  /** Returns the expected SHA-1 digest of a piece. */
-  pieceHash(index: number): Uint8Array;
+  /** Tells how pieces are hashed, and whether a digest is right. */
+  readonly verifier: DigestVerifier;
   /**
    * Called with the progress, from 0 to 1 and in bytes, at most ten times a second. Not called if there is nothing to
    * hash.
@@ -77,7 +78,7 @@ const MAX_OPEN_FILES = 16;
  * @throws The signal's reason, when it is aborted.
  */
 export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOptions): Promise<Verification> {
-  const { platform, folder, pieceHash, onProgress, signal } = options;
+  const { platform, folder, verifier, onProgress, signal } = options;
   const map = new FileMap(layout);
   const disk = new DiskFiles(map, {
     files: platform.files,
@@ -96,7 +97,7 @@ export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOpt
     const right = await checkPieces(map, check, {
       disk,
       platform,
-      pieceHash: (index) => pieceHash(index),
+      verifier,
       onProgress: (fraction) => onProgress(fraction, Math.round(fraction * bytes)),
       signal,
     });

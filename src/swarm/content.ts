@@ -7,8 +7,9 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
+import type { PieceVerifier } from "../base/piece_verifier.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
-import { type Metainfo, pathsOnDisk, pieceHash, pieceSize } from "../metainfo/mod.ts";
+import { type Metainfo, pathsOnDisk, pieceHash, pieceSize, verifierOf } from "../metainfo/mod.ts";
 import type { BandwidthParties, Block, Peer } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type MoveProgress, type StartMode, Storage } from "../storage/mod.ts";
@@ -93,6 +94,7 @@ export class Content {
   readonly #host: ContentHost;
   readonly #options: ContentOptions;
   readonly #storage: Storage;
+  readonly #verifier: PieceVerifier;
   readonly #pool: BufferPool;
   #files: ReadonlySet<number> | undefined;
   #priorities: ReadonlyMap<number, FilePriority>;
@@ -122,11 +124,12 @@ export class Content {
     this.#wanted = wantedPiecesOf(meta, files);
     this.#whole = files === undefined ? this.#wanted : wantedPiecesOf(meta);
     this.#moreWebSeeds = [...options.webSeeds];
+    this.#verifier = verifierOf(meta, platform);
     this.#storage = new Storage(meta, {
       ...(files !== undefined && { files }),
       platform,
       folder,
-      pieceHash: (index) => pieceHash(meta, index),
+      verifier: this.#verifier,
       pathsOf: (index) => pathsOnDisk(meta.files[index]!),
       infoHash: meta.infoHash,
       stateFolder: options.stateFolder,

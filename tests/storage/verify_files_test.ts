@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { type Verification, verifyFiles, type VerifyFilesOptions } from "../../src/storage/verify_files.ts";
-import { Torrent } from "./fixture.ts";
+import { Torrent, verifierOf } from "./fixture.ts";
 
 const { now, digest, files } = denoPlatform;
 
@@ -33,7 +33,7 @@ function verify(folder: string, options: Partial<VerifyFilesOptions> = {}): Prom
   return verifyFiles(TORRENT.layout, {
     platform: { now, digest, files },
     folder,
-    pieceHash: (index) => TORRENT.hashes[index]!,
+    verifier: verifierOf(TORRENT),
     onProgress() {},
     ...options,
   });
@@ -153,7 +153,7 @@ Deno.test("verifyFiles() uses threads for much data", () =>
     const result = await verifyFiles({ ...layout, files: [one] }, {
       platform: { now, digest, files, startFileHashers },
       folder,
-      pieceHash: () => zeros,
+      verifier: verifierOf({ hashes: Array(64).fill(zeros) }),
       onProgress() {},
     });
     assertEquals([result.valid, closed], [64, 1]);

@@ -12,7 +12,6 @@ import type { Bytes } from "../base/bytes.ts";
 import type { DataMemory } from "../base/data_memory.ts";
 import { messageOf, type ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { pieceSize } from "../metainfo/mod.ts";
 import type {
   BandwidthParties,
   Block,
@@ -378,7 +377,7 @@ export class Swarm implements PeerHost {
   }
 
   pieceSize(index: number): number {
-    return pieceSize(this.#content!.meta, index);
+    return this.#content!.verifier.pieceSize(index);
   }
 
   now(): number {

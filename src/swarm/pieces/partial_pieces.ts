@@ -8,6 +8,7 @@
 import { Bitfield } from "../../base/bitfield.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { networkOf } from "../../base/networks.ts";
+import type { PieceVerifier } from "../../base/piece_verifier.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { NotWantedError } from "../../storage/mod.ts";
@@ -22,8 +23,6 @@ import { SmartBan, type SmartBanHost } from "./smart_ban.ts";
 
 /** What {@linkcode PartialPieces} needs from the torrent. */
 export interface PartialPiecesHost extends SmartBanHost, PartsHost {
-  /** Returns the size of a piece in bytes. */
-  pieceSize(index: number): number;
   /** Writes a verified piece. Resolves when the piece can be read back. */
   writePiece(index: number, data: Bytes): Promise<void>;
   /** Returns `true` if a piece that isn't wanted can be written nevertheless. Every piece can be when absent. */
@@ -44,8 +43,10 @@ export interface PartialPiecesOptions {
   readonly wanted: Bitfield;
   /** Buffers for pieces. */
   readonly pool: BufferPool;
-  /** Clock, random numbers, digests and yielding to other work. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "sha1" | "yieldToEventLoop">;
+  /** Clock, random numbers, digests of blocks and yielding to other work. */
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
+  /** Tells how long pieces are, and whether they are right. */
+  readonly verifier: PieceVerifier;
 }
 
 /**
@@ -92,7 +93,8 @@ export class PartialPieces {
   pieceAbandoned: (index: number) => void = () => {};
   #wanted: Bitfield;
   readonly #host: PartialPiecesHost;
-  readonly #platform: Pick<Platform, "now" | "digest">;
+  readonly #platform: Pick<Platform, "now">;
+  readonly #verifier: PieceVerifier;
   readonly #smartBan: SmartBan;
   /** Complete pieces that are being checked or written, each with a promise that settles when that is over. */
   readonly #verifying = new Map<PartialPiece, Promise<void>>();
@@ -108,6 +110,7 @@ export class PartialPieces {
     this.pool = options.pool;
     this.pool.memoryAvailable = () => this.memoryAvailable.forEach((tell) => tell());
     this.#platform = options.platform;
+    this.#verifier = options.verifier;
     this.#onDisk = new LargePiecesOnDisk(host, {
       pool: options.pool,
       failed: (piece, thrown) => {
@@ -117,9 +120,13 @@ export class PartialPieces {
         this.drop(piece);
       },
     });
-    this.#smartBan = new SmartBan(host, { platform: options.platform, onDisk: this.#onDisk });
+    this.#smartBan = new SmartBan(host, {
+      platform: options.platform,
+      verifier: options.verifier,
+      onDisk: this.#onDisk,
+    });
     this.#wanted = options.wanted;
-    const run = Math.max(1, Math.floor(RUN_BYTES / host.pieceSize(0)));
+    const run = Math.max(1, Math.floor(RUN_BYTES / options.verifier.pieceSize(0)));
     this.picker = new PiecePicker(this.have.length, () => options.platform.random(), { run });
     this.missing = new Bitfield(this.have.length);
     this.#recomputeMissing();
@@ -210,12 +217,12 @@ export class PartialPieces {
    * @returns The piece, with every block free.
    */
   start(index: number, now: number): PartialPiece {
-    const size = this.#host.pieceSize(index);
+    const size = this.#verifier.pieceSize(index);
     const memory = this.#memoryFor(size, (leaving) => this.#onDisk.leave(piece, leaving));
     this.picker.remove(index);
     this.reserved.delete(index);
-    const startDigest = () => this.#platform.digest("sha1");
-    const piece = new PartialPiece(index, { size, memory, data: this.pool.data, startDigest, now });
+    const startHash = () => this.#verifier.start(index);
+    const piece = new PartialPiece(index, { size, memory, data: this.pool.data, startHash, now });
     if (piece.parts !== null) this.#onDisk.begin(piece);
     piece.failed = this.suspects(index);
     this.active.set(index, piece);

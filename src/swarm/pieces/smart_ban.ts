@@ -8,6 +8,7 @@ import { equalBytes } from "../../base/bytes.ts";
 import { MAX_ATTEMPTS, MAX_SUSPECTS } from "../../base/defences.ts";
 import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
+import type { PieceVerdict, PieceVerifier } from "../../base/piece_verifier.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { PartialPiece } from "./partial_piece.ts";
@@ -87,8 +88,6 @@ const BLOCKS_AT_ONCE = 64;
 
 /** What {@linkcode SmartBan} needs from the torrent. */
 export interface SmartBanHost {
-  /** Returns the SHA-1 hash of a piece. */
-  pieceHash(index: number): Uint8Array;
   /** Returns the address of a connection, open or closed. */
   hostOf(connection: number): string;
   /** Called when a piece failed its hash check; `hosts` sent its blocks. */
@@ -99,8 +98,10 @@ export interface SmartBanHost {
 
 /** Options for {@linkcode SmartBan}. */
 export interface SmartBanOptions {
-  /** Digests and yielding to other work. */
-  readonly platform: Pick<Platform, "digest" | "sha1" | "yieldToEventLoop">;
+  /** Digests of blocks and yielding to other work. */
+  readonly platform: Pick<Platform, "digest" | "yieldToEventLoop">;
+  /** Tells whether pieces are right. */
+  readonly verifier: Pick<PieceVerifier, "check">;
   /** Pieces that aren't held whole. */
   readonly onDisk: LargePiecesOnDisk;
 }
@@ -109,12 +110,14 @@ export interface SmartBanOptions {
 export class SmartBan {
   readonly #host: SmartBanHost;
   readonly #platform: SmartBanOptions["platform"];
+  readonly #verifier: SmartBanOptions["verifier"];
   readonly #onDisk: LargePiecesOnDisk;
   readonly #evidence = new BlockEvidence();
 
-  constructor(host: SmartBanHost, { platform, onDisk }: SmartBanOptions) {
+  constructor(host: SmartBanHost, { platform, verifier, onDisk }: SmartBanOptions) {
     this.#host = host;
     this.#platform = platform;
+    this.#verifier = verifier;
     this.#onDisk = onDisk;
   }
 
@@ -139,9 +142,9 @@ export class SmartBan {
   async check(piece: PartialPiece): Promise<boolean | null> {
     const { index } = piece;
     await undefined; // the check may close connections, and one of them is parsing the read that completed the piece
-    const digest = piece.parts === null ? await this.#platform.sha1(piece.data) : await this.#digestOnDisk(piece);
-    if (digest === null) return null;
-    if (equalBytes(digest, this.#host.pieceHash(index))) {
+    const verdict = await (piece.parts === null ? this.#verifier.check(index, piece.data) : this.#checkOnDisk(piece));
+    if (verdict === null) return null;
+    if (verdict.isRight) {
       const digests = this.suspects(index) ? await this.#digests(piece) : [];
       if (this.#onDisk.isMoved(piece)) return null;
       if (this.suspects(index)) this.#accuse(this.#evidence.passed(index, digests), index);
@@ -156,16 +159,17 @@ export class SmartBan {
     return false;
   }
 
-  /** Returns the digest of a piece that isn't held whole, or `null` if its files have moved since it was written. */
-  async #digestOnDisk(piece: PartialPiece): Promise<Uint8Array | null> {
+  /** Checks a piece that isn't held whole. Returns `null` if its files have moved since it was written. */
+  async #checkOnDisk(piece: PartialPiece): Promise<PieceVerdict | null> {
     await this.#onDisk.hashed(piece);
-    return this.#onDisk.isMoved(piece) ? null : piece.digest;
+    return this.#onDisk.isMoved(piece) ? null : piece.verdict();
   }
 
   #accuse(hosts: readonly string[], index: number): void {
     for (const host of hosts) this.#host.sentWrongData(host, index);
   }
 
+  /** Returns a digest of each block. Any kind will do, since they are compared only with each other. */
   async #digests(piece: PartialPiece): Promise<Uint8Array[]> {
     const digests: Uint8Array[] = [];
     const read = piece.buffer === null ? new Uint8Array(BLOCK_SIZE) : null;

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { Bitfield } from "../../../src/base/bitfield.ts";
+import type { PieceVerifier } from "../../../src/base/piece_verifier.ts";
+import { V1Verifier } from "../../../src/metainfo/v1_verifier.ts";
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { MemoryBudget } from "../../../src/base/memory_budget.ts";
 import { startDigest } from "../../../src/platform/start_digest.ts";
@@ -24,7 +26,9 @@ class PartsLab {
   readonly started: PartialPieces;
   readonly log: string[] = [];
 
-  constructor(options: { size?: number; budget?: number; memory?: MemoryBudget; data?: Bytes } = {}) {
+  constructor(
+    options: { size?: number; budget?: number; memory?: MemoryBudget; data?: Bytes; verifier?: PieceVerifier } = {},
+  ) {
     const { size = MIB, budget = MIB, data = noise(size, 7) } = options;
     this.data = data;
     this.store = new PartStore(() => size);
@@ -34,8 +38,6 @@ class PartsLab {
     wanted.setAll();
     this.started = new PartialPieces({
       ...this.store,
-      pieceSize: () => size,
-      pieceHash: () => sha1(data),
       writePiece: () => Promise.reject(new Error("it is never whole")),
       hostOf: (connection) => `10.0.${connection}.1`,
       pieceDone: (index) => void this.log.push(`done ${index}`),
@@ -47,11 +49,14 @@ class PartsLab {
       have: new Bitfield(1),
       wanted,
       pool: this.pool,
+      verifier: options.verifier ?? new V1Verifier(
+        { pieceCount: 1, pieceLength: size, pieceSize: () => size, pieceHash: () => sha1(data) },
+        { digest: startDigest, sha1: () => Promise.reject(new Error("it is never whole")) },
+      ),
       platform: {
         now: () => 0,
         random: () => 0.5,
         digest: startDigest,
-        sha1: () => Promise.reject(new Error("it is never whole")),
         yieldToEventLoop: () => Promise.resolve(),
       },
     });

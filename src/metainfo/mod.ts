@@ -15,6 +15,7 @@ export { MetainfoError } from "./errors.ts";
 export { formatMagnet, type Magnet, parseMagnet } from "./magnet.ts";
 export { mergePlaces, mergeSources, type Places } from "./merge.ts";
 export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize } from "./metainfo.ts";
+export { infoHashesOf } from "./info_hashes.ts";
 export { isFolder, originalPaths } from "./original_path.ts";
 export {
   MAX_PIECE_LENGTH,

@@ -12,7 +12,8 @@
 import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
+import { infoHashesOf, type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
 import { type Block, type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
 import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions, PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
@@ -51,6 +52,8 @@ type Wish = "run" | "paused" | "queued";
 export class Torrent implements TorrentHandle {
   /** Which torrent. */
   readonly infoHash: InfoHash;
+  /** Every info-hash by which peers know the torrent, as far as they are known. */
+  infoHashes: InfoHashes;
   readonly #reading: ReadSource;
   readonly #options: TorrentOptions;
   readonly #swarm: Swarm;
@@ -109,10 +112,11 @@ export class Torrent implements TorrentHandle {
     this.#options = options;
     this.#add = options.add;
     this.infoHash = source.infoHash;
+    this.infoHashes = infoHashesOf(source);
     this.#startedAt = this.#wentToWork = shared.platform.now();
     this.#swarm = new Swarm({
       shared,
-      infoHash: this.infoHash,
+      infoHashes: () => this.infoHashes,
       limits: options.limits,
       events: {
         needPeers: () => isActive(this.#state) && this.#finder.needPeers(),
@@ -123,6 +127,7 @@ export class Torrent implements TorrentHandle {
     });
     this.#finder = options.findPeers({
       infoHash: this.infoHash,
+      infoHashes: this.infoHashes,
       trackers: source.trackers,
       // A magnet link has no tiers. A private torrent's trackers are asked in order all the same (BEP 27).
       asksAllTrackers: () => isMagnet(source) && !this.#meta?.private,
@@ -130,7 +135,7 @@ export class Torrent implements TorrentHandle {
       progress: () => this.#progress(),
       wantedPeers: () => this.#swarm.wantedPeers,
       received: () => this.complete ? null : this.downloaded,
-      onPeers: (addresses, from) => this.#foundPeers(addresses, from),
+      onPeers: (addresses, from, infoHash) => this.#foundPeers(addresses, from, infoHash),
       heardOfSeeds: (count) => {
         if (count > 1) this.#content?.superSeeding?.end();
       },
@@ -628,6 +633,16 @@ export class Torrent implements TorrentHandle {
       this.#swarm.keepPrivate();
     } else shared.dht?.addHosts(meta.nodes);
     if (!this.#hasOwnTrackers) this.#finder.addTrackers(meta.trackers);
+    this.#learn(infoHashesOf(meta));
+  }
+
+  /** Takes the info-hashes of the metadata, which may be more than those of the magnet link. */
+  #learn(infoHashes: InfoHashes): void {
+    const more = infoHashes.onWire.filter((infoHash) => !this.infoHashes.has(infoHash));
+    if (more.length === 0) return;
+    this.#options.named(infoHashes);
+    this.infoHashes = infoHashes;
+    for (const infoHash of more) this.#finder.addInfoHash(infoHash);
   }
 
   #newContent(meta: Metainfo): Content {
@@ -886,9 +901,9 @@ export class Torrent implements TorrentHandle {
     }
   }
 
-  #foundPeers(addresses: readonly PeerAddress[], source: PeerSource): void {
+  #foundPeers(addresses: readonly PeerAddress[], source: PeerSource, infoHash?: InfoHash): void {
     this.#said = null;
-    if (!isOver(this.#state)) this.#swarm.add(addresses, source);
+    if (!isOver(this.#state)) this.#swarm.add(addresses, source, infoHash);
   }
 
   /** Regular work. Returns the milliseconds until the next call, unless the torrent is woken before. */

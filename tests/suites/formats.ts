@@ -10,6 +10,7 @@ import "../base/bitfield_test.ts";
 import "../base/bytes_test.ts";
 import "../base/crc32c_test.ts";
 import "../base/fair_share_test.ts";
+import "../base/info_hashes_test.ts";
 import "../base/ip_ranges_test.ts";
 import "../base/lru_map_test.ts";
 import "../base/networks_test.ts";

@@ -28,7 +28,7 @@ export interface PieceVerdict {
   /** Whether the piece is right. */
   readonly isRight: boolean;
   /**
-   * Numbers of the blocks that are wrong; `null` if the piece is wrong and nothing tells which blocks are, as in v1, and
+   * Numbers of the blocks that are wrong, at least one if the piece is; `null` if the piece is wrong and nothing tells which blocks are, as in v1, and
    * in v2 while the hashes of the piece's blocks aren't known.
    */
   readonly wrongBlocks: readonly number[] | null;

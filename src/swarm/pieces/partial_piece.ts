@@ -286,18 +286,17 @@ export class PartialPiece {
   }
 
   /**
-   * Restarts a piece that failed its hash check: removes the blocks of suspected connections and makes all missing
-   * blocks free.
+   * Restarts a piece that failed its hash check: removes some blocks and makes all missing blocks free.
    *
-   * @param isSuspect Returns `true` if the blocks of a connection are removed.
+   * @param isRemoved Returns `true` if a block is removed.
    * @param now Current time in milliseconds.
    * @returns Bytes that were removed.
    */
-  restart(isSuspect: (sender: number) => boolean, now: number): number {
+  restart(isRemoved: (block: number) => boolean, now: number): number {
     let bytes = 0;
     this.#asked.fill(0);
     for (let block = 0; block < this.blockCount; block++) {
-      if (!this.has(block) || !isSuspect(this.senders[block]!)) continue;
+      if (!this.has(block) || !isRemoved(block)) continue;
       this.senders[block] = NOBODY;
       this.#missing++;
       bytes += this.blockLength(block);

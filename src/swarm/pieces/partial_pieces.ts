@@ -8,7 +8,7 @@
 import { Bitfield } from "../../base/bitfield.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { networkOf } from "../../base/networks.ts";
-import type { PieceVerifier } from "../../base/piece_verifier.ts";
+import type { PieceVerdict, PieceVerifier } from "../../base/piece_verifier.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { NotWantedError } from "../../storage/mod.ts";
@@ -58,8 +58,8 @@ const RUN_BYTES = 512 * 1024;
 /** Verdict on a complete piece: right, wrong and dropped, or wrong and restarted in part or whole. */
 type Result = "right" | "wrong" | "reopened";
 
-/** What happened to a complete piece: right and written, right but not needed, or wrong. */
-type Found = "written" | "unwelcome" | "wrong";
+/** What happened to a complete piece: right and written, right but not needed, or wrong, with the verdict on it. */
+type Found = "written" | "unwelcome" | PieceVerdict;
 
 /** The pieces of one torrent, shared by all that fetch blocks: peers and web seeds. */
 export class PartialPieces {
@@ -295,14 +295,14 @@ export class PartialPieces {
   }
 
   /**
-   * Restarts a failed piece without the blocks of suspected connections. The piece keeps its memory.
+   * Restarts a failed piece without some of its blocks. The piece keeps its memory.
    *
    * @param piece A piece that failed its hash check.
-   * @param isSuspect Returns `true` if the blocks of a connection are requested again.
+   * @param isRemoved Returns `true` if a block is requested again.
    */
-  restartPiece(piece: PartialPiece, isSuspect: (sender: number) => boolean): void {
+  restartPiece(piece: PartialPiece, isRemoved: (block: number) => boolean): void {
     this.parole.release(piece, { complete: false });
-    this.wasted += piece.restart(isSuspect, this.#platform.now());
+    this.wasted += piece.restart(isRemoved, this.#platform.now());
     piece.provenOnly = false;
     this.open.add(piece);
   }
@@ -396,7 +396,8 @@ export class PartialPieces {
     let result: Result = "wrong";
     try {
       const found = await this.#store(piece, sources);
-      result = found === "wrong" ? this.#retry(piece, sources) : this.#keep(piece, found);
+      if (typeof found === "string") result = this.#keep(piece, found);
+      else result = found.wrongBlocks === null ? this.#retry(piece, sources) : this.#mend(piece, found.wrongBlocks);
     } catch (error) {
       this.#broke(piece, error);
     }
@@ -411,11 +412,11 @@ export class PartialPieces {
   /** Checks a complete piece, and writes it if it is right and can be stored. */
   async #store(piece: PartialPiece, sources: ReadonlySet<string>): Promise<Found> {
     const { index } = piece;
-    const isRight = await this.#smartBan.check(piece);
-    if (isRight === false) return "wrong";
-    if (isRight) this.trust.passed(index, sources);
+    const verdict = await this.#smartBan.check(piece);
+    if (verdict?.isRight === false) return verdict;
+    if (verdict !== null) this.trust.passed(index, sources);
     let isWelcome = this.wants(index) && (this.#wanted.has(index) || this.#hasPlace(index));
-    if (isWelcome && piece.parts !== null) isWelcome = isRight === true && await this.#onDisk.claim(piece);
+    if (isWelcome && piece.parts !== null) isWelcome = verdict !== null && await this.#onDisk.claim(piece);
     else if (isWelcome) await this.#host.writePiece(index, piece.data);
     return isWelcome ? "written" : "unwelcome";
   }
@@ -434,6 +435,25 @@ export class PartialPieces {
   }
 
   /**
+   * Handles a piece of which some blocks are known to be wrong. Only these are fetched again, from any source.
+   */
+  #mend(piece: PartialPiece, wrongBlocks: readonly number[]): Result {
+    const { index } = piece;
+    this.#checking.delete(index);
+    this.trust.failed(index, new Set(wrongBlocks.map((block) => this.sourceOf(piece.senders[block]!))));
+    if (this.#stopped || !this.#wanted.has(index) || this.have.has(index)) {
+      this.wasted += piece.size;
+      this.putBack(index);
+      return "wrong";
+    }
+    const wrong = new Set(wrongBlocks);
+    this.restartPiece(piece, (block) => wrong.has(block));
+    piece.failed = this.suspects(index);
+    this.active.set(index, piece);
+    return "reopened";
+  }
+
+  /**
    * Handles a wrong piece. The blocks of suspects are fetched again from proven sources. If no source is more suspect
    * than another, the whole piece is fetched again from one source.
    */
@@ -447,7 +467,7 @@ export class PartialPieces {
       this.putBack(index);
       return "wrong";
     }
-    this.restartPiece(piece, (sender) => suspects.has(this.sourceOf(sender)));
+    this.restartPiece(piece, (block) => suspects.has(this.sourceOf(piece.senders[block]!)));
     piece.provenOnly = suspects.size < sources.size;
     this.active.set(index, piece);
     return "reopened";

@@ -90,7 +90,7 @@ const BLOCKS_AT_ONCE = 64;
 export interface SmartBanHost {
   /** Returns the address of a connection, open or closed. */
   hostOf(connection: number): string;
-  /** Called when a piece failed its hash check; `hosts` sent its blocks. */
+  /** Called when a piece failed its hash check; `hosts` sent its blocks, or its wrong ones if these are known. */
   pieceFailed(index: number, hosts: readonly string[]): void;
   /** Called when an address has certainly sent wrong data. */
   sentWrongData(host: string, index: number): void;
@@ -135,28 +135,34 @@ export class SmartBan {
    * Checks a complete piece. Reports the senders of wrong blocks of this attempt or of earlier ones to the torrent.
    *
    * @param piece A complete piece, which must not change meanwhile.
-   * @returns Whether the piece is right; `null` if that can't be told because its files have moved since it was
-   * written.
+   * @returns The verdict on the piece; `null` if there is none because its files have moved since it was written.
    * @throws The reason why the piece couldn't be read back.
    */
-  async check(piece: PartialPiece): Promise<boolean | null> {
+  async check(piece: PartialPiece): Promise<PieceVerdict | null> {
     const { index } = piece;
     await undefined; // the check may close connections, and one of them is parsing the read that completed the piece
     const verdict = await (piece.parts === null ? this.#verifier.check(index, piece.data) : this.#checkOnDisk(piece));
     if (verdict === null) return null;
     if (verdict.isRight) {
-      const digests = this.suspects(index) ? await this.#digests(piece) : [];
+      const digests = this.suspects(index) ? await this.#digests(piece, verdict) : [];
       if (this.#onDisk.isMoved(piece)) return null;
       if (this.suspects(index)) this.#accuse(this.#evidence.passed(index, digests), index);
-      return true;
+      return verdict;
     }
-    const digests = await this.#digests(piece);
+    const { wrongBlocks } = verdict;
+    const digests = wrongBlocks === null ? await this.#digests(piece, verdict) : [];
     if (this.#onDisk.isMoved(piece)) return null;
     const senders = Array.from(piece.senders, (connection) => this.#host.hostOf(connection));
-    const guilty = this.#evidence.failed(index, { digests, senders });
-    this.#host.pieceFailed(index, [...new Set(senders)]);
-    this.#accuse(guilty, index);
-    return false;
+    if (wrongBlocks === null) {
+      const guilty = this.#evidence.failed(index, { digests, senders });
+      this.#host.pieceFailed(index, [...new Set(senders)]);
+      this.#accuse(guilty, index);
+    } else {
+      const guilty = [...new Set(wrongBlocks.map((block) => senders[block]!))];
+      this.#host.pieceFailed(index, guilty);
+      this.#accuse(guilty, index);
+    }
+    return verdict;
   }
 
   /** Checks a piece that isn't held whole. Returns `null` if its files have moved since it was written. */
@@ -170,7 +176,11 @@ export class SmartBan {
   }
 
   /** Returns a digest of each block. Any kind will do, since they are compared only with each other. */
-  async #digests(piece: PartialPiece): Promise<Uint8Array[]> {
+  async #digests(piece: PartialPiece, { blockDigests }: PieceVerdict): Promise<Uint8Array[]> {
+    if (blockDigests !== null) {
+      const length = blockDigests.length / piece.blockCount;
+      return Array.from(piece.senders, (_, i) => blockDigests.subarray(i * length, (i + 1) * length));
+    }
     const digests: Uint8Array[] = [];
     const read = piece.buffer === null ? new Uint8Array(BLOCK_SIZE) : null;
     for (let i = 0; i < piece.blockCount; i++) {

@@ -17,8 +17,8 @@ const PIECE = 32 * KIB;
 const FILES = { a: 2 * PIECE + 100, b: 20_000, c: 2 * PIECE, empty: 0, e: 1 };
 const QUIET = { onProgress() {} };
 
-function make() {
-  const torrent = new MerkleTorrent(PIECE, FILES);
+function make(padded = false) {
+  const torrent = new MerkleTorrent(PIECE, FILES, { padded });
   const files = new MemoryFiles();
   const clock = new VirtualClock();
   const platform = {
@@ -69,30 +69,34 @@ Deno.test("FileMap leaves out the gaps before files that begin at a piece", () =
   assertThrows(() => new FileMap(regular), RangeError, "A file is at byte");
 });
 
-Deno.test("Storage writes pieces that are aligned to files, without what is between them, and finds them again", async () => {
-  const { torrent, files, platform, open } = make();
-  const storage = open();
-  await storage.open("resume", QUIET);
-  for (let index = torrent.pieceCount - 1; index >= 0; index--) await storage.writePiece(index, torrent.piece(index));
-  await storage.flush();
-  for (const file of torrent.layout.files) {
-    const expected = torrent.data.slice(file.offset, file.offset + file.length);
-    assertEquals(await files.readFile(`/dl/t/${file.path[1]}`, 1e6), expected);
-  }
-  await storage.close();
-  for (const mode of ["resume", "check"] as const) {
-    const again = open();
-    assertEquals((await again.open(mode, QUIET)).isFull, true, mode);
-    await again.load(2, 0, 100);
-    const block = new Uint8Array(100);
-    assertEquals(again.readCached(2, 0, 100, block, 0), true);
-    assertEquals(block, torrent.piece(2));
-    await again.close();
-  }
-  const result = await verifyFiles(torrent.layout, { platform, folder: "/dl", verifier: torrent, ...QUIET });
-  assertEquals([result.valid, result.bytes], [7, 4 * PIECE + 20_101]);
-  assertEquals(result.files.map(({ verdict }) => verdict), ["right", "right", "right", "right", "right"]);
-});
+for (const padded of [false, true]) {
+  const between = padded ? "padding" : "a gap";
+  Deno.test(`Storage writes pieces that are aligned to files, without ${between} between them, and finds them again`, async () => {
+    const { torrent, files, platform, open } = make(padded);
+    const storage = open();
+    await storage.open("resume", QUIET);
+    for (let index = torrent.pieceCount - 1; index >= 0; index--) await storage.writePiece(index, torrent.piece(index));
+    await storage.flush();
+    for (const file of torrent.layout.files) {
+      if (file.pad) continue;
+      const expected = torrent.data.slice(file.offset, file.offset + file.length);
+      assertEquals(await files.readFile(`/dl/t/${file.path[1]}`, 1e6), expected);
+    }
+    await storage.close();
+    for (const mode of ["resume", "check"] as const) {
+      const again = open();
+      assertEquals((await again.open(mode, QUIET)).isFull, true, mode);
+      await again.load(2, 0, 100);
+      const block = new Uint8Array(100);
+      assertEquals(again.readCached(2, 0, 100, block, 0), true);
+      assertEquals(block, torrent.piece(2));
+      await again.close();
+    }
+    const result = await verifyFiles(torrent.layout, { platform, folder: "/dl", verifier: torrent, ...QUIET });
+    assertEquals([result.valid, result.bytes], [7, 4 * PIECE + 20_101]);
+    assertEquals(result.files.map(({ verdict }) => verdict), ["right", "right", "right", "right", "right"]);
+  });
+}
 
 Deno.test("Storage of aligned files needs no other file's pieces for one file, and finds a wrong piece", async () => {
   const { torrent, files, open } = make();

@@ -15,7 +15,7 @@ import {
 } from "../../src/base/piece_verifier.ts";
 import { hashBlocks } from "../../src/platform/merkle_digest.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
-import type { StorageLayout } from "../../src/storage/mod.ts";
+import type { StorageFile, StorageLayout } from "../../src/storage/mod.ts";
 import { noise } from "./payload.ts";
 
 const startSha256 = () => startDigest("sha256");
@@ -29,11 +29,17 @@ interface MerklePiece {
   readonly blocks: Bytes;
 }
 
+/** Options for {@linkcode MerkleTorrent}. */
+export interface MerkleTorrentOptions {
+  /** Whether there is padding between the files, as in hybrid torrents, and not only a gap. Default: `false`. */
+  readonly padded?: boolean;
+}
+
 /** A torrent of files that begin at pieces, with data. */
 export class MerkleTorrent implements PieceVerifier {
   readonly pieceCount: number;
   readonly pieceLength: number;
-  /** Where the files are, with gaps between them. */
+  /** Where the files are, with gaps or padding between them. */
   readonly layout: StorageLayout;
   /** The payload; the gaps are zeros. */
   readonly data: Bytes;
@@ -44,8 +50,9 @@ export class MerkleTorrent implements PieceVerifier {
   /**
    * @param pieceLength Length of a piece in bytes, a power of two of at least 16 KiB.
    * @param lengths Lengths of the files by their names, in bytes.
+   * @param options See {@linkcode MerkleTorrentOptions}.
    */
-  constructor(pieceLength: number, lengths: Readonly<Record<string, number>>) {
+  constructor(pieceLength: number, lengths: Readonly<Record<string, number>>, options: MerkleTorrentOptions = {}) {
     let offset = 0;
     let totalLength = 0;
     const files = Object.entries(lengths).map(([name, length]) => {
@@ -73,7 +80,9 @@ export class MerkleTorrent implements PieceVerifier {
       pieceLength,
       pieceCount: pieces.length,
       totalLength,
-      files: files.map((file) => ({ ...file, offset: Math.min(file.offset, totalLength) })),
+      files: options.padded
+        ? withPadding(files, totalLength)
+        : files.map((file) => ({ ...file, offset: Math.min(file.offset, totalLength) })),
       pieceSize: (index) => this.pieceSize(index),
     };
   }
@@ -120,4 +129,18 @@ export class MerkleTorrent implements PieceVerifier {
     const all = Array.from({ length: right.length / HASH }, (_, block) => block);
     return all.filter((block) => !equalBytes(at(blocks, block), at(right, block)));
   }
+}
+
+/** Fills the gaps before files with padding. */
+function withPadding(files: readonly StorageFile[], totalLength: number): StorageFile[] {
+  const padded: StorageFile[] = [];
+  let end = 0;
+  for (const file of files) {
+    const offset = Math.min(file.offset, totalLength);
+    const gap = offset - end;
+    if (gap > 0) padded.push({ ...file, path: ["t", ".pad", `${gap}`], length: gap, offset: end, pad: true });
+    padded.push({ ...file, offset });
+    end = offset + file.length;
+  }
+  return padded;
 }

@@ -67,6 +67,11 @@ export interface PieceVerifier {
    */
   pieceSize(index: number): number;
   /**
+   * Returns how many bytes of a piece peers may ask for: {@linkcode PieceVerifier.pieceSize}, and in a hybrid the padding
+   * after them, which is zeros, because peers that know only v1 ask for it.
+   */
+  servedSize(index: number): number;
+  /**
    * Returns how a piece is hashed where {@linkcode PieceVerifier.check} isn't used. Consecutive pieces for which this is
    * the same object may be hashed as one stream of bytes: all but the last of them are `pieceLength` long.
    */

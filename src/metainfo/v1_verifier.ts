@@ -60,6 +60,10 @@ export class V1Verifier extends V1Digests implements PieceVerifier {
     return this.#pieces.pieceSize(index);
   }
 
+  servedSize(index: number): number {
+    return this.#pieces.pieceSize(index);
+  }
+
   async check(index: number, data: Bytes): Promise<PieceVerdict> {
     return this.#verdict(index, await this.#platform.sha1(data));
   }

@@ -401,7 +401,7 @@ export class Peer implements MessageHandler {
   onBlockSignal(id: number, index: number, begin: number, length: number): void {
     this.#check(id);
     if (this.#isBlind) return;
-    if (index >= this.#host.pieceCount || begin + length > this.#host.pieceSize(index)) {
+    if (index >= this.#host.pieceCount || begin + length > this.#host.servedSize(index)) {
       throw new WireError(`${messageName(id)} goes outside the torrent (piece ${index}, ${begin}+${length})`);
     }
     switch (id) {

@@ -388,6 +388,10 @@ export class Swarm implements PeerHost {
     return this.#content!.verifier.pieceSize(index);
   }
 
+  servedSize(index: number): number {
+    return this.#content!.verifier.servedSize(index);
+  }
+
   now(): number {
     return this.#options.shared.platform.now();
   }

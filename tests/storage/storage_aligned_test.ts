@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Bitfield } from "../../src/base/bitfield.ts";
+import { concatBytes } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import type { HashBatch } from "../../src/platform/platform.ts";
@@ -90,6 +91,10 @@ for (const padded of [false, true]) {
       const block = new Uint8Array(100);
       assertEquals(again.readCached(2, 0, 100, block, 0), true);
       assertEquals(block, torrent.piece(2));
+      await again.load(2, 0, 16 * KIB);
+      const served = new Uint8Array(16 * KIB).fill(9);
+      assertEquals(again.readCached(2, 0, served.length, served, 0), true);
+      assertEquals(served, concatBytes([block, new Uint8Array(16 * KIB - 100)]), "zeros follow");
       await again.close();
     }
     const result = await verifyFiles(torrent.layout, { platform, folder: "/dl", verifier: torrent, ...QUIET });

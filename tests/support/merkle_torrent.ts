@@ -91,6 +91,12 @@ export class MerkleTorrent implements PieceVerifier {
     return this.#pieces[index]!.size;
   }
 
+  servedSize(index: number): number {
+    const { totalLength, files } = this.layout;
+    const isPadded = files.some(({ pad }) => pad);
+    return isPadded ? Math.min(this.pieceLength, totalLength - index * this.pieceLength) : this.pieceSize(index);
+  }
+
   hashing(index: number): PieceHashing {
     return this.#pieces[index]!.hashing;
   }

@@ -36,4 +36,4 @@ export {
   SelectionError,
 } from "./select.ts";
 export { torrentFile } from "./encode_torrent.ts";
-export { digestsOf, verifierOf } from "./verifier.ts";
+export { digestsOf, layoutOf, type PayloadLayout, verifierOf } from "./verifier.ts";

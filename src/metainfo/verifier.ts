@@ -24,6 +24,18 @@ export function digestsOf(meta: Metainfo): DigestVerifier {
   return new V1Digests(v1Pieces(meta));
 }
 
+/** A torrent as storage sees it: pieces, and where files are in the payload. */
+export interface PayloadLayout extends Pick<Metainfo, "pieceLength" | "pieceCount" | "totalLength" | "files"> {
+  /** Returns the size of a piece in bytes; see {@linkcode PieceVerifier.pieceSize}. */
+  pieceSize(index: number): number;
+}
+
+/** Returns the layout of a torrent. Its pieces have the sizes that the torrent's verifier tells. */
+export function layoutOf(meta: Metainfo): PayloadLayout {
+  const { pieceLength, pieceCount, totalLength, files } = meta;
+  return { pieceLength, pieceCount, totalLength, files, pieceSize: (index) => pieceSize(meta, index) };
+}
+
 function v1Pieces(meta: Metainfo): V1Pieces {
   return {
     pieceCount: meta.pieceCount,

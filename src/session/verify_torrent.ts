@@ -4,7 +4,7 @@
  * @module
  */
 
-import { digestsOf, type Metainfo, pathsOnDisk } from "../metainfo/mod.ts";
+import { digestsOf, layoutOf, type Metainfo, pathsOnDisk } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Verification, verifyFiles } from "../storage/mod.ts";
 
@@ -42,7 +42,7 @@ export interface VerifyOptions {
  */
 export function verify(meta: Metainfo, options: VerifyOptions): Promise<Verification> {
   const { platform, folder, signal } = options;
-  return verifyFiles(meta, {
+  return verifyFiles(layoutOf(meta), {
     platform,
     folder,
     verifier: digestsOf(meta),

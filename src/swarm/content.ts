@@ -9,10 +9,10 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { PieceVerifier } from "../base/piece_verifier.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
-import { type Metainfo, pathsOnDisk, verifierOf } from "../metainfo/mod.ts";
+import { layoutOf, type Metainfo, pathsOnDisk, verifierOf } from "../metainfo/mod.ts";
 import type { BandwidthParties, Block, Peer } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
-import { type MoveProgress, type StartMode, Storage, type StorageLayout } from "../storage/mod.ts";
+import { type MoveProgress, type StartMode, Storage } from "../storage/mod.ts";
 import { BufferPool } from "./pieces/buffer_pool.ts";
 import { PieceDownload } from "./pieces/piece_download.ts";
 import type { OpeningQueue } from "./opening_queue.ts";
@@ -80,12 +80,6 @@ export interface ContentOptions {
   onWarning(error: unknown): void;
 }
 
-/** Returns a torrent as storage sees it. */
-function layoutOf({ totalLength, files }: Metainfo, verifier: PieceVerifier): StorageLayout {
-  const { pieceLength, pieceCount } = verifier;
-  return { pieceLength, pieceCount, totalLength, files, pieceSize: (index) => verifier.pieceSize(index) };
-}
-
 /** While more bytes than this are left to hash, the next torrent may open its files. */
 const MUCH_TO_CHECK = 64 * 1024 * 1024;
 
@@ -132,7 +126,7 @@ export class Content {
     this.#whole = files === undefined ? this.#wanted : wantedPiecesOf(meta);
     this.#moreWebSeeds = [...options.webSeeds];
     this.verifier = verifierOf(meta, platform);
-    this.#storage = new Storage(layoutOf(meta, this.verifier), {
+    this.#storage = new Storage(layoutOf(meta), {
       ...(files !== undefined && { files }),
       platform,
       folder,

@@ -15,6 +15,7 @@ export { MetainfoError } from "./errors.ts";
 export { formatMagnet, type Magnet, parseMagnet } from "./magnet.ts";
 export { mergePlaces, mergeSources, type Places } from "./merge.ts";
 export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize, type TorrentVersion } from "./metainfo.ts";
+export { infoHashesOf } from "./info_hashes.ts";
 export { isFolder, originalPaths } from "./original_path.ts";
 export {
   MAX_PIECE_LENGTH,
@@ -36,3 +37,4 @@ export {
   SelectionError,
 } from "./select.ts";
 export { torrentFile } from "./encode_torrent.ts";
+export { digestsOf, layoutOf, type PayloadLayout, verifierOf } from "./verifier.ts";

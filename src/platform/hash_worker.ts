@@ -36,9 +36,9 @@ const READ_BYTES = 256 * 1024;
 const buffer = new Uint8Array(READ_BYTES);
 const zeros = new Uint8Array(16 * 1024);
 
-function hashBatch({ segments, pieceLength }: HashBatch): Bytes {
+function hashBatch({ segments, pieceLength, hashing }: HashBatch): Bytes {
   const total = segments.reduce((sum, { length }) => sum + length, 0);
-  const pieces = new PieceDigests(() => startDigest("sha1"), { pieceLength, total });
+  const pieces = new PieceDigests(startDigest, { hashing, pieceLength, total });
   for (const segment of segments) {
     if (segment.path === null) hashZeros(segment.length, pieces);
     else hashFile(segment.path, segment, pieces);

@@ -8,6 +8,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import type { PeerAddress } from "../base/address.ts";
 import type { DataMemory } from "../base/data_memory.ts";
+import type { PieceHashing } from "../base/piece_verifier.ts";
 import type { Reach } from "../base/networks.ts";
 
 /** Access to everything outside the program. */
@@ -27,11 +28,19 @@ export interface Platform extends Clock {
   random(): number;
   /** Computes a SHA-1 digest on another thread. `data` must not change until the promise settles. */
   sha1(data: Bytes): Promise<Bytes>;
+  /**
+   * Computes the SHA-256 digests of the 16 KiB blocks of data, and the root of the Merkle tree above them (BEP 52), on
+   * another thread. `data` must not change until the promise settles.
+   *
+   * @param data At least one byte. The last block may be shorter.
+   * @param leaves Leaves of the tree, a power of two, at least one for each block. The others are 32 zeros.
+   */
+  blockHashes(data: Bytes, leaves: number): Promise<BlockHashes>;
   /** Starts a digest of data that arrives in parts, computed on the caller's thread. */
   digest(algorithm: "sha1" | "sha256"): Digest;
   /**
-   * Opens memory for data, on which other threads work where it lies: a digest by {@linkcode Platform.sha1} and the
-   * transfers of a {@linkcode FileHandle} don't copy it. Absent where everything runs on one thread.
+   * Opens memory for data, on which other threads work where it lies: digests by {@linkcode Platform.sha1} and
+   * {@linkcode Platform.blockHashes} and the transfers of a {@linkcode FileHandle} don't copy it. Absent where everything runs on one thread.
    *
    * @param bytes Bytes that will be in use at most, besides the buffers of connections.
    * @returns The memory, which has to be closed.
@@ -87,6 +96,14 @@ export interface Digest {
   digest(): Bytes;
 }
 
+/** Result of {@linkcode Platform.blockHashes}. */
+export interface BlockHashes {
+  /** SHA-256 digests of the blocks, one after the other. */
+  readonly blocks: Bytes;
+  /** Root of the tree. */
+  readonly root: Bytes;
+}
+
 /** Threads that read files and hash them. They are started one by one as needed. */
 export interface FileHashers {
   /** Batches that should be under way so that no thread ever waits for the next one. */
@@ -94,7 +111,7 @@ export interface FileHashers {
   /**
    * Reads consecutive pieces and hashes them.
    *
-   * @returns SHA-1 digests of the pieces, one after the other.
+   * @returns Digests of the pieces, one after the other.
    * @throws {Error} If a file can't be read, a thread has failed, or the hashers were closed. The error has no details;
    * opening the file gives the reason.
    */
@@ -140,6 +157,8 @@ export interface HashBatch {
   readonly segments: readonly FileSegment[];
   /** Bytes of every piece but the last, which has the rest. */
   readonly pieceLength: number;
+  /** How each piece is hashed. */
+  readonly hashing: PieceHashing;
 }
 
 /** Part of a file. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Metainfo, pathsOnDisk, pieceHash, requireV1 } from "../metainfo/mod.ts";
+import { digestsOf, layoutOf, type Metainfo, pathsOnDisk, requireV1 } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Verification, verifyFiles } from "../storage/mod.ts";
 
@@ -51,12 +51,12 @@ export interface VerifyOptions {
 export async function verify(meta: Metainfo, options: VerifyOptions): Promise<Verification> {
   requireV1(meta);
   const { platform, folder, signal } = options;
-  return await verifyFiles(meta, {
+  return await verifyFiles(layoutOf(meta), {
     platform,
     folder,
     wanted: options.files,
     infoHash: meta.infoHash,
-    pieceHash: (index) => pieceHash(meta, index),
+    verifier: digestsOf(meta),
     pathsOf: (index) => pathsOnDisk(meta.files[index]!),
     onProgress: (fraction, bytes) => options.onProgress?.(fraction, bytes),
     signal,

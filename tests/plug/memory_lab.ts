@@ -164,6 +164,7 @@ export function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileS
     random: () => clock.random(),
     randomBytes: (length) => clock.randomBytes(length),
     sha1: (data) => Promise.resolve(sha1(data)),
+    blockHashes: () => Promise.reject(new Error("its torrents are v1")),
     digest: startDigest,
     net,
     http: {

@@ -42,6 +42,7 @@ import "../platform/http_proxy_test.ts";
 import "../platform/http_reply_test.ts";
 import "../platform/http_server_test.ts";
 import "../platform/network_words_test.ts";
+import "../platform/merkle_digest_test.ts";
 import "../platform/piece_digests_test.ts";
 import "../platform/tree_digests_test.ts";
 import "../platform/start_digest_test.ts";

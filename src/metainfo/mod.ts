@@ -26,7 +26,7 @@ export {
   type ParseOptions,
 } from "./parse.ts";
 export { pathsOnDisk } from "./paths_on_disk.ts";
-export { requireV1 } from "./require_v1.ts";
+export { requireHashes } from "./require_hashes.ts";
 export { safeName, type SafePathOptions } from "./safe_path.ts";
 export {
   type FileChoice,

@@ -24,7 +24,7 @@ import {
   parseInfo,
   parseMagnet,
   parseMetainfo,
-  requireV1,
+  requireHashes,
   torrentFile,
 } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -176,7 +176,7 @@ async function request(
 function checked(meta: Metainfo, { infoHash, infoHashV2 }: Magnet): Metainfo {
   const isOther = infoHashV2 && meta.infoHashV2 && !infoHashV2.equals(meta.infoHashV2);
   if (meta.infoHash.equals(infoHash) && !isOther) {
-    requireV1(meta);
+    requireHashes(meta);
     return meta;
   }
   throw new ShoalError("torrent", {

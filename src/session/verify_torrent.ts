@@ -4,7 +4,7 @@
  * @module
  */
 
-import { digestsOf, layoutOf, type Metainfo, pathsOnDisk, requireV1 } from "../metainfo/mod.ts";
+import { digestsOf, layoutOf, type Metainfo, pathsOnDisk, requireHashes } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Verification, verifyFiles } from "../storage/mod.ts";
 
@@ -39,7 +39,7 @@ export interface VerifyOptions {
  * @param options See {@linkcode VerifyOptions}.
  * @returns The verdict on each file, and the number of valid pieces.
  * @throws {ShoalError} Of kind `storage` if the folder doesn't exist, or a file in it can't be read. Of kind `torrent` if
- * the torrent has no SHA-1 digests, or if the folder is a file and the torrent has several.
+ * hashes of the torrent's pieces are missing, or if the folder is a file and the torrent has several.
  * @throws The signal's reason, when it is aborted.
  *
  * @example
@@ -49,7 +49,7 @@ export interface VerifyOptions {
  * ```
  */
 export async function verify(meta: Metainfo, options: VerifyOptions): Promise<Verification> {
-  requireV1(meta);
+  requireHashes(meta);
   const { platform, folder, signal } = options;
   return await verifyFiles(layoutOf(meta), {
     platform,

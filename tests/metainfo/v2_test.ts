@@ -9,7 +9,7 @@ import {
   parseInfo,
   parseMagnet,
   parseMetainfo,
-  requireV1,
+  requireHashes,
   torrentFile,
 } from "../../src/metainfo/mod.ts";
 import { merkle } from "../../src/platform/start_digest.ts";
@@ -162,16 +162,30 @@ Deno.test("describe() tells version and both info-hashes, and no padding that is
   assertEquals(magnet, `magnet:?xt=urn:btih:${infohash}&xt=urn:btmh:1220${infohash_v2}&dn=top`);
 });
 
-Deno.test("requireV1() takes what SHA-1 can verify, and says why it refuses the rest", () => {
-  requireV1(parseMetainfo(hybrid(LIST)));
-  requireV1(parseMagnet(describe(parseMetainfo(hybrid(LIST))).magnet));
-  const only = parseMetainfo(v2(TREE));
-  for (const source of [only, parseMagnet(describe(only).magnet)]) {
-    const error = assertThrows(() => requireV1(source), Error, "version 2 only (BEP 52), and v2 is not supported yet");
-    assertEquals((error as MetainfoError).kind, "torrent");
+Deno.test("requireHashes() takes what can be verified, and says why it refuses the rest", () => {
+  const both = parseMetainfo(hybrid(LIST));
+  const noLayers = parseMetainfo(v2(TREE, { layers: null }));
+  const unhashed = { info: { files: LIST } };
+  for (
+    const source of [
+      both,
+      parseMetainfo(hybrid(LIST, TREE, { layers: null })),
+      parseMagnet(describe(both).magnet),
+      parseMetainfo(v2(TREE)),
+      parseMetainfo(v2(TREE, unhashed)),
+      parseMetainfo(v2({ d: { b: leaf(B) } }, { layers: null })),
+    ]
+  ) requireHashes(source);
+  for (const source of [noLayers, parseMetainfo(v2(TREE, { ...unhashed, layers: null }))]) {
+    const error = assertThrows(() => requireHashes(source), MetainfoError, "hashes of pieces are missing (BEP 52)");
+    assertEquals(error.kind, "torrent");
   }
-  const unhashed = parseMetainfo(v2(TREE, { info: { files: LIST } }));
-  assertThrows(() => requireV1(unhashed), MetainfoError, "its v1 half has no hashes");
+  const error = assertThrows(
+    () => requireHashes(parseMagnet(describe(noLayers).magnet)),
+    Error,
+    "version 2 only (BEP 52), and fetching its hashes",
+  );
+  assertEquals((error as MetainfoError).kind, "torrent");
 });
 
 Deno.test("parseMetainfo() takes the layers of files of any length, and refuses any that is changed", () => {

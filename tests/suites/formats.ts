@@ -41,6 +41,7 @@ import "../metainfo/symlinks_test.ts";
 import "../metainfo/unique_paths_test.ts";
 import "../metainfo/v2_test.ts";
 import "../metainfo/v1_verifier_test.ts";
+import "../metainfo/v2_verifier_test.ts";
 import "../support/virtual_clock_test.ts";
 import "../wire/dont_have_test.ts";
 import "../wire/frame_reader_test.ts";

@@ -18,7 +18,11 @@ const META = parseMetainfo(
   }),
   { source: "a.torrent" },
 );
-const VERIFIER = verifierOf(META, { digest: startDigest, sha1: (data) => Promise.resolve(sha1(data)) });
+const VERIFIER = verifierOf(META, {
+  digest: startDigest,
+  sha1: (data) => Promise.resolve(sha1(data)),
+  blockHashes: () => Promise.reject(new Error("it is a v1 torrent")),
+});
 
 Deno.test("verifierOf() tells the pieces of a v1 torrent, which are hashed as one stream", () => {
   assertEquals([VERIFIER.pieceCount, VERIFIER.pieceLength], [3, PIECE]);

@@ -7,9 +7,6 @@
 
 import type { Bytes } from "./bytes.ts";
 
-/** Bytes of a block: the unit of requests, and of the leaves of Merkle trees. The last block of a piece may be shorter. */
-export const HASHED_BLOCK = 16 * 1024;
-
 /**
  * How a thread that knows nothing of torrents hashes a piece: `sha1` is the SHA-1 digest of its bytes (20 bytes),
  * `merkle` the root of a Merkle tree over the SHA-256 digests of its blocks (32 bytes), padded with zeros to a number of

@@ -5,14 +5,8 @@
  */
 
 import { type Bytes, equalBytes } from "../base/bytes.ts";
-import {
-  type DigestVerifier,
-  HASHED_BLOCK,
-  type PieceHasher,
-  type PieceHashing,
-  type PieceVerdict,
-  type PieceVerifier,
-} from "../base/piece_verifier.ts";
+import { MERKLE_BLOCK } from "../base/merkle.ts";
+import type { DigestVerifier, PieceHasher, PieceHashing, PieceVerdict, PieceVerifier } from "../base/piece_verifier.ts";
 import { MerkleDigest } from "../platform/merkle_digest.ts";
 import type { BlockHashes, Platform } from "../platform/platform.ts";
 import type { V2Pieces } from "./v2_pieces.ts";
@@ -77,7 +71,7 @@ export class V2Verifier extends V2Digests implements PieceVerifier {
 
   #verdict(index: number, { blocks, root }: BlockHashes): PieceVerdict {
     const isRight = this.matches(index, root);
-    const isBlock = this.pieceSize(index) <= HASHED_BLOCK;
+    const isBlock = this.pieceSize(index) <= MERKLE_BLOCK;
     return { isRight, wrongBlocks: isRight ? [] : isBlock ? [0] : null, blockDigests: blocks };
   }
 }

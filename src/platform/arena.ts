@@ -5,11 +5,10 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { HASHED_BLOCK } from "../base/piece_verifier.ts";
+import { HASH_BYTES, MERKLE_BLOCK } from "../base/merkle.ts";
 import { type DataMemory, PLAIN_MEMORY } from "../base/data_memory.ts";
 import { type CopyMemory, copyMemoryOf } from "./copy_memory.ts";
 import { type ArenaData, DiskThreads, mayStartThreads } from "./disk_threads.ts";
-import { MERKLE_HASH_BYTES } from "./merkle_digest.ts";
 import type { BlockHashes } from "./platform.ts";
 import { RangeAllocator } from "./range_allocator.ts";
 
@@ -148,8 +147,8 @@ export async function hashBlocksInThread(data: Bytes, leaves: number): Promise<B
   const pool = shared && diskThreads();
   if (!shared || !pool) return null;
   const arena = arenas.get(data.buffer)!;
-  const length = Math.ceil(data.length / HASHED_BLOCK) * MERKLE_HASH_BYTES;
-  const target = arena.allocate(length + MERKLE_HASH_BYTES);
+  const length = Math.ceil(data.length / MERKLE_BLOCK) * HASH_BYTES;
+  const target = arena.allocate(length + HASH_BYTES);
   try {
     const done = target.buffer === data.buffer ? pool.hashBlocks(shared, { leaves, target }) : null;
     if (done === null) return null;

@@ -5,11 +5,9 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { HASHED_BLOCK } from "../base/piece_verifier.ts";
+import { HASH_BYTES, heightOf, MERKLE_BLOCK } from "../base/merkle.ts";
 import type { BlockHashes, Digest } from "./platform.ts";
-
-/** Length of a SHA-256 digest in bytes. */
-export const MERKLE_HASH_BYTES = 32;
+import { merkle } from "./start_digest.ts";
 
 /** Starts a SHA-256 digest. */
 type StartSha256 = () => Digest;
@@ -42,8 +40,8 @@ export class MerkleDigest implements Digest {
     this.#start = start;
     this.#leaves = options.leaves;
     this.#leftInAll = options.length;
-    this.#left = Math.min(HASHED_BLOCK, options.length);
-    this.#blocks = new Uint8Array(Math.ceil(options.length / HASHED_BLOCK) * MERKLE_HASH_BYTES);
+    this.#left = Math.min(MERKLE_BLOCK, options.length);
+    this.#blocks = new Uint8Array(Math.ceil(options.length / MERKLE_BLOCK) * HASH_BYTES);
     this.#digest = start();
   }
 
@@ -66,44 +64,15 @@ export class MerkleDigest implements Digest {
 
   /** Returns the root, once every block is complete. */
   digest(): Bytes {
-    return merkleRoot(this.#blocks, this.#leaves, this.#start);
+    return merkle.root(this.#blocks, { from: 0, to: heightOf(this.#leaves) });
   }
 
   #endBlock(): void {
     this.#blocks.set(this.#digest.digest(), this.#filled);
-    this.#filled += MERKLE_HASH_BYTES;
-    this.#left = Math.min(HASHED_BLOCK, this.#leftInAll);
+    this.#filled += HASH_BYTES;
+    this.#left = Math.min(MERKLE_BLOCK, this.#leftInAll);
     if (this.#left > 0) this.#digest = this.#start();
   }
-}
-
-/**
- * Returns the root of a Merkle tree.
- *
- * @param hashes Digests that the tree begins with, one after the other, at least one.
- * @param leaves Leaves of the tree, a power of two. Those that have no digest are 32 zeros.
- * @param start Starts a SHA-256 digest.
- * @throws {RangeError} If there are more digests than leaves.
- */
-export function merkleRoot(hashes: Bytes, leaves: number, start: StartSha256): Bytes {
-  const nodes = hashes.slice();
-  let count = nodes.length / MERKLE_HASH_BYTES;
-  if (count > leaves) throw new RangeError(`A tree of ${leaves} leaves can't begin with ${count} digests`);
-  let padding = new Uint8Array(MERKLE_HASH_BYTES);
-  const node = (left: Bytes, right: Bytes): Bytes => {
-    const digest = start();
-    digest.update(left);
-    digest.update(right);
-    return digest.digest();
-  };
-  const at = (index: number) =>
-    index < count ? nodes.subarray(index * MERKLE_HASH_BYTES, (index + 1) * MERKLE_HASH_BYTES) : padding;
-  for (let width = leaves; width > 1; width /= 2) {
-    for (let i = 0; 2 * i < count; i++) nodes.set(node(at(2 * i), at(2 * i + 1)), i * MERKLE_HASH_BYTES);
-    if (count < width) padding = node(padding, padding);
-    count = Math.ceil(count / 2);
-  }
-  return nodes.slice(0, MERKLE_HASH_BYTES);
 }
 
 /**

@@ -5,8 +5,9 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { HASH_BYTES } from "../base/merkle.ts";
 import type { PieceHashing } from "../base/piece_verifier.ts";
-import { MERKLE_HASH_BYTES, MerkleDigest } from "./merkle_digest.ts";
+import { MerkleDigest } from "./merkle_digest.ts";
 import type { Digest, Platform } from "./platform.ts";
 
 /** Length of a SHA-1 digest in bytes. */
@@ -14,7 +15,7 @@ export const DIGEST_BYTES = 20;
 
 /** Returns the length in bytes of the digests that a way of hashing gives. */
 export function digestBytes({ digest }: PieceHashing): number {
-  return digest === "sha1" ? DIGEST_BYTES : MERKLE_HASH_BYTES;
+  return digest === "sha1" ? DIGEST_BYTES : HASH_BYTES;
 }
 
 /** Options for {@linkcode PieceDigests}. */

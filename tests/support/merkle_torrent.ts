@@ -6,13 +6,8 @@
  */
 
 import { type Bytes, concatBytes, equalBytes } from "../../src/base/bytes.ts";
-import {
-  HASHED_BLOCK,
-  type PieceHasher,
-  type PieceHashing,
-  type PieceVerdict,
-  type PieceVerifier,
-} from "../../src/base/piece_verifier.ts";
+import { MERKLE_BLOCK } from "../../src/base/merkle.ts";
+import type { PieceHasher, PieceHashing, PieceVerdict, PieceVerifier } from "../../src/base/piece_verifier.ts";
 import { hashBlocks } from "../../src/platform/merkle_digest.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import type { StorageFile, StorageLayout } from "../../src/storage/mod.ts";
@@ -66,7 +61,7 @@ export class MerkleTorrent implements PieceVerifier {
     const pieces: MerklePiece[] = [];
     for (const { length, offset: at } of files) {
       this.data.set(noise(length, at + 1), at);
-      const blocks = Math.ceil(Math.min(length, pieceLength) / HASHED_BLOCK);
+      const blocks = Math.ceil(Math.min(length, pieceLength) / MERKLE_BLOCK);
       const hashing = { digest: "merkle", leaves: 2 ** Math.ceil(Math.log2(blocks)) } as const;
       for (let from = 0; from < length; from += pieceLength) {
         const size = Math.min(pieceLength, length - from);

@@ -68,6 +68,23 @@ for (const version of ["v2", "hybrid"] as const) {
   });
 }
 
+Deno.test("Session takes a hybrid by its magnet link, with padding by its v1 hashes, and seeds it to one that uses v2", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await made(lab, "hybrid");
+  const [first, second] = [lab.make("by magnet"), lab.make("by torrent")];
+  const seeder = await lab.seeder(meta, source);
+  const { session } = await lab.session();
+  await (await session.add(parseMagnet(magnetOf(meta)), { folder: first })).finished;
+  assertFiles(first);
+  await seeder.stop();
+  const { session: last, events } = await lab.session();
+  const torrent = await last.add(meta, { folder: second });
+  await torrent.finished;
+  assertFiles(second);
+  assertEquals(torrent.snapshot().downloaded, FILES.reduce((sum, [, length]) => sum + length, 0), "no padding");
+  assertEquals(events.filter(({ event }) => event === "hash_failed" || event === "error"), []);
+});
+
 Deno.test("Session finishes a v2 torrent of the run before, without checking it again", async () => {
   await using lab = new Lab();
   const { meta, source } = await made(lab, "v2");

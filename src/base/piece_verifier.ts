@@ -64,8 +64,8 @@ export interface PieceVerifier {
    */
   pieceSize(index: number): number;
   /**
-   * Returns how many bytes of a piece peers may ask for: {@linkcode PieceVerifier.pieceSize}, and in a hybrid the padding
-   * after them, which is zeros, because peers that know only v1 ask for it.
+   * Returns how many bytes of a piece peers may ask for: {@linkcode PieceVerifier.pieceSize}, and the padding after them,
+   * which is zeros: peers that know only the v1 half of a hybrid ask for it, and some peers of v2-only torrents.
    */
   servedSize(index: number): number;
   /**

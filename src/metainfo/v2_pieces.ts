@@ -63,10 +63,11 @@ export class V2Pieces {
     return Math.min(this.pieceLength, this.#files[at]!.length - (index - this.#first[at]!) * this.pieceLength);
   }
 
-  /** See `PieceVerifier.servedSize()`. */
+  /**
+   * See `PieceVerifier.servedSize()`. libtorrent 2.0 asks for whole blocks of v2-only torrents, also behind the last file.
+   */
   servedSize(index: number): number {
-    const size = this.pieceSize(index);
-    return this.#isHybrid ? Math.min(this.pieceLength, this.#totalLength - index * this.pieceLength) : size;
+    return this.#isHybrid ? Math.min(this.pieceLength, this.#totalLength - index * this.pieceLength) : this.pieceLength;
   }
 
   /** Returns how a piece is hashed: see `PieceVerifier.hashing()`. */

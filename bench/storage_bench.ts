@@ -6,6 +6,7 @@ import { denoPlatform } from "../src/platform/deno_platform.ts";
 import type { FileSystem } from "../src/platform/platform.ts";
 import { MemoryBudget } from "../src/base/memory_budget.ts";
 import { ReadCache } from "../src/storage/read_cache.ts";
+import { V1Digests } from "../src/metainfo/v1_verifier.ts";
 import { Storage } from "../src/storage/storage.ts";
 import { layoutOf } from "../tests/storage/fixture.ts";
 import { MemoryFiles } from "../tests/support/memory_files.ts";
@@ -55,7 +56,7 @@ async function write(
   const storage = new Storage(layout, {
     platform: { ...denoPlatform, files: place.files },
     folder: place.folder,
-    pieceHash: () => new Uint8Array(20),
+    verifier: new V1Digests({ pieceHash: () => new Uint8Array(20) }),
     infoHash: new InfoHash(new Uint8Array(20)),
     stateFolder: null,
     memory: new MemoryBudget(4 * MIB),

@@ -35,10 +35,11 @@ export { IpRanges, parseNetworks } from "./base/ip_ranges.ts";
 export { formatAddress, type HostPort, type PeerAddress } from "./base/address.ts";
 export type { Bytes } from "./base/bytes.ts";
 export { type ErrorKind, type ErrorParts, ShoalError } from "./base/errors.ts";
-export { InfoHash } from "./base/info_hash.ts";
+export { InfoHash, InfoHashV2 } from "./base/info_hash.ts";
+export type { PieceHashing } from "./base/piece_verifier.ts";
 export type { Reach } from "./base/networks.ts";
 export { VERSION } from "./base/version.ts";
-export type { TorrentParts } from "./metainfo/encode_torrent.ts";
+export type { TorrentParts, TreeParts } from "./metainfo/encode_torrent.ts";
 export {
   describe,
   type Magnet,
@@ -51,6 +52,7 @@ export {
   type ParseOptions,
   type SafePathOptions,
   type TorrentDescription,
+  type TorrentVersion,
 } from "./metainfo/mod.ts";
 export { denoPlatform } from "./platform/deno_platform.ts";
 export type { DataMemory } from "./base/data_memory.ts";

@@ -18,6 +18,15 @@ export const MAX_EXTENSION_DEPTH = 8;
 export const MAX_UNKNOWN = 64 * 1024;
 /** Largest info dictionary taken from peers (BEP 9), in bytes: 1.6 million pieces. Only peers say how large it is. */
 export const MAX_METADATA = 32 * 1024 * 1024;
+/**
+ * Most hashes of a Merkle tree (BEP 52) that we ask for, and so accept, in one message: 512, as libtorrent asks for. Their
+ * proof has less hashes than a tree can have layers.
+ */
+export const MAX_HASHES = 512;
+/** Most hashes that a peer may ask for in one message, as in libtorrent. */
+export const MAX_HASHES_ASKED = 8192;
+/** Most hashes of a proof: a tree with more layers is above more bytes than a number can count. */
+export const MAX_UNCLES = 53;
 /** Largest bitfield in bytes while the piece count is unknown: all pieces that {@linkcode MAX_METADATA} can name. */
 export const MAX_UNKNOWN_BITFIELD = Math.ceil(MAX_METADATA / 20 / 8);
 /** Bytes of a peer's client name (`v`, BEP 10) that are kept and shown. */

@@ -154,6 +154,18 @@ export class BencodeDict implements Iterable<[string, BencodeValue]> {
     for (const [key, row] of this.#index()) yield [key, valueAt(this.#tape, row)];
   }
 
+  /**
+   * Yields all keys with their values in the order of the input, without an index in memory. A key that occurs twice is
+   * yielded twice.
+   */
+  *pairs(): Generator<[string, BencodeValue]> {
+    const tape = this.#tape;
+    const last = rowAfter(tape, this.#row) - 1; // row of the closing "e"
+    for (let row = this.#row + 1; row < last; row = rowAfter(tape, row + 1)) {
+      yield [characters(tape.source, payloadStart(tape, row), endOf(tape, row)), valueAt(tape, row + 1)];
+    }
+  }
+
   /** Returns `true` if a key is present. */
   has(key: string): boolean {
     return this.#find(key) !== undefined;

@@ -7,6 +7,7 @@
 import type { Command } from "commander";
 import { cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
+import type { TorrentVersion } from "../metainfo/mod.ts";
 import { jsonText } from "../ui/json_text.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
@@ -21,11 +22,13 @@ import {
   STDOUT,
 } from "./creation.ts";
 import { checkUrl } from "./option_values.ts";
-import { type RefusedOption, refuseOptions } from "./refused_options.ts";
 
 interface CreateCommandOptions extends CreationOptions {
   readonly webSeed?: readonly string[];
   readonly source?: string;
+  readonly v1?: true;
+  readonly v2?: true;
+  readonly hybrid?: true;
   readonly date?: true;
   readonly json?: true;
   readonly quiet?: true;
@@ -53,13 +56,14 @@ export function register(program: Command, context: Context): void {
     )
     .option("--web-seed <url>", "web server that has the data, repeatable", collectWebSeed);
   addContentOptions(command)
-    .option("--v1", "make a v1 torrent (this version makes no others)")
+    .option("--v1", "make a v1 torrent (default)")
+    .option("--v2", "make a v2 torrent (BEP 52), which only newer clients can use")
+    .option("--hybrid", "make a torrent that is v1 and v2 in one")
     .option("--source <text>", "tracker or site that the torrent is for; changes the info-hash")
     .option("--date", "write the creation date")
     .option("--json", "one JSON object on standard output: the fields of `info`, and the path of the .torrent")
     .option("-q, --quiet", "no output; errors, and warnings of links that lead out of the folder, on standard error")
     .option("-v, --verbose", "show the stack of an error", (_, count: number) => count + 1, 0);
-  refuseOptions(command, UNAVAILABLE_OPTIONS);
   command.action(async (path: string, options: CreateCommandOptions) => {
     context.verbosity = options.verbose;
     await create(path, { options, context });
@@ -72,6 +76,7 @@ async function create(
 ): Promise<void> {
   const { shutdown, engine, terminal } = context;
   if (options.output === STDOUT) checkStdout(options.json ?? false, context);
+  const version = versionOf(options);
   if (options.private && options.tracker === undefined && !options.quiet) {
     const text = "a private torrent without a tracker finds no peers; name one with --tracker";
     await terminal.stderr.write(plainLogLine({ level: "warning", text }));
@@ -82,6 +87,7 @@ async function create(
   const { bytes, meta } = await makeTorrent(path, {
     options,
     more: {
+      version,
       webSeeds: options.webSeed,
       source: options.source,
       createdAt: options.date && Math.floor(context.platform.wallClock() / 1000),
@@ -119,9 +125,11 @@ function collectWebSeed(value: string, urls: readonly string[] = []): readonly s
   return [...urls, value];
 }
 
-/** Options of `create` for v2 and hybrid torrents (BEP 52). */
-const UNAVAILABLE_OPTIONS: readonly RefusedOption[] = ["--v2", "--hybrid"].map((flags) => ({
-  flags,
-  error: (flag) =>
-    new ShoalError("usage", { what: "not available yet", where: flag, why: "this version makes v1 torrents" }),
-}));
+function versionOf({ v1, v2, hybrid }: CreateCommandOptions): TorrentVersion {
+  const chosen = [...(v1 ? ["--v1"] : []), ...(v2 ? ["--v2"] : []), ...(hybrid ? ["--hybrid"] : [])];
+  if (chosen.length > 1) {
+    const why = "a torrent has one version, and --hybrid is v1 and v2 in one";
+    throw new ShoalError("usage", { what: "too many versions", where: chosen.join(" "), why });
+  }
+  return v2 ? "v2" : hybrid ? "hybrid" : "v1";
+}

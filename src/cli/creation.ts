@@ -58,7 +58,7 @@ export interface MakeTorrentOptions {
   /** Options from the command line. */
   readonly options: CreationOptions;
   /** Settings beyond those of the command line. */
-  readonly more?: Pick<CreateOptions, "webSeeds" | "source" | "createdAt" | "onFound">;
+  readonly more?: Pick<CreateOptions, "version" | "webSeeds" | "source" | "createdAt" | "onFound">;
   /** Whether to show no progress. */
   readonly silent: boolean;
   /** Whether to warn only about links that lead out, since what they lead to may be private. */

@@ -66,10 +66,14 @@ function sizeLines(torrent: TorrentDescription): string[] {
   return [
     ...field("size", `${formatSize(torrent.size)} (${formatCount(torrent.size)} bytes) in ${count}`),
     ...field("pieces", `${formatCount(torrent.pieces)} of ${formatSize(torrent.piece_length)}`),
+    ...field("version", VERSIONS[torrent.version]),
     ...field("info-hash", torrent.infohash),
     ...field("info-hash v2", torrent.infohash_v2),
   ];
 }
+
+/** What is said about the version of a torrent. Most are v1, which goes without saying. */
+const VERSIONS = { v1: null, v2: "v2 only (BEP 52)", hybrid: "v1 and v2 in one (BEP 52)" } as const;
 
 function field(label: string, value: string | null): string[] {
   return value === null ? [] : [`  ${label.padEnd(LABEL_WIDTH)} ${value}`];
@@ -188,10 +192,12 @@ export function fileList(meta: Metainfo, { choices, json }: FileListOptions): It
   const selected = choices === null ? new Set(numbered) : selectFiles(meta, choices);
   if (!json) return fileLines(description, (number) => selected.has(numbered[number - 1]!));
   const numbers = new Map(numbered.map((index, i) => [index, i + 1]));
-  const all = description.files.map((file, index) => ({
-    number: numbers.get(index) ?? null,
+  // The description leaves out the padding that a v2 torrent implies.
+  const indexes = meta.version === "v2" ? numbered : [...meta.files.keys()];
+  const all = description.files.map((file, i) => ({
+    number: numbers.get(indexes[i]!) ?? null,
     ...file,
-    selected: selected.has(index),
+    selected: selected.has(indexes[i]!),
   }));
   return [jsonText({ ...description, files: all })];
 }

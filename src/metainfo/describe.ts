@@ -51,14 +51,16 @@ export interface TorrentDescription {
 export function describe(meta: Metainfo): TorrentDescription {
   return {
     name: meta.name,
-    infohash: meta.infoHash.hex,
-    infohash_v2: null,
-    version: "v1",
+    infohash: meta.infoHashV1?.hex ?? null,
+    infohash_v2: meta.infoHashV2?.hex ?? null,
+    version: meta.version,
     piece_length: meta.pieceLength,
     pieces: meta.pieceCount,
     size: meta.size,
     private: meta.private,
-    files: meta.files.map(({ path, length, pad }) => ({ path: path.join("/"), length, pad })),
+    // The padding of a v2-only torrent is implied, and not in the torrent.
+    files: meta.files.filter(({ pad }) => !pad || meta.version !== "v2")
+      .map(({ path, length, pad }) => ({ path: path.join("/"), length, pad })),
     trackers: meta.trackers,
     web_seeds: meta.webSeeds,
     nodes: meta.nodes,

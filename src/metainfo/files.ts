@@ -4,7 +4,7 @@
  * @module
  */
 
-import { equalBytes } from "../base/bytes.ts";
+import { type Bytes, equalBytes } from "../base/bytes.ts";
 import { MAX_FOLDERS, MAX_PATH_PARTS } from "../base/defences.ts";
 import { BencodeDict, BencodeList, type BencodeValue } from "../bencode/mod.ts";
 import type { Fail, Warn } from "./errors.ts";
@@ -38,7 +38,7 @@ export interface FilesContext {
 }
 
 /** A file as written in the torrent, with a path that is safe but perhaps not unique. */
-interface Entry {
+export interface Entry {
   readonly path: readonly string[];
   /** The path as written in the torrent, if it differs from `path` and a file system accepts it; else `null`. */
   readonly own: readonly string[] | null;
@@ -47,10 +47,22 @@ interface Entry {
   readonly executable: boolean;
   /** Safe target path of a symbolic link, relative to the download folder; `null` for anything else. */
   readonly target: readonly string[] | null;
+  /** Root of the file's Merkle tree (BEP 52), if the torrent has one and the file has bytes. */
+  readonly root?: Bytes;
 }
 
 /**
- * Parses the files of an info dictionary.
+ * Parses the files of the v1 half of an info dictionary.
+ *
+ * @returns The files in order, not yet placed.
+ * @throws {MetainfoError} Through `context.fail`.
+ */
+export function readFiles(info: BencodeDict, context: FilesContext): Entry[] {
+  return withoutPaddingAlone(hasList(info, context) ? readList(info, context) : [readSingle(info, context)], context);
+}
+
+/**
+ * Places files one after the other, and makes their paths unique.
  *
  * A symbolic link that leads nowhere in the torrent becomes an empty file, as a link without a target does in
  * libtorrent. It keeps its place in the list, so that files have the same indexes as in other clients.
@@ -58,13 +70,7 @@ interface Entry {
  * @returns The files in order, each with a unique safe path.
  * @throws {MetainfoError} Through `context.fail`.
  */
-export function readFiles(info: BencodeDict, context: FilesContext): MetainfoFile[] {
-  const { fail } = context;
-  const entries = withoutPaddingAlone(
-    hasList(info, context) ? readList(info, context) : [readSingle(info, context)],
-    context,
-  );
-
+export function placeFiles(entries: readonly Entry[], { fail }: Pick<FilesContext, "fail">): MetainfoFile[] {
   const written = entries.filter((entry) => !entry.pad);
   const paths = uniquePaths(written.map((entry) => entry.path), {
     maxFolders: MAX_FOLDERS,
@@ -75,7 +81,7 @@ export function readFiles(info: BencodeDict, context: FilesContext): MetainfoFil
     : null;
   let offset = 0;
   let next = 0;
-  return entries.map(({ path, own, length, pad, executable }, index): MetainfoFile => {
+  return entries.map(({ path, own, length, pad, executable, root }, index): MetainfoFile => {
     const at = pad ? -1 : next++;
     const symlink = pad || !links ? null : links[at]!;
     // The data of a file that was renamed to be unique may also exist under the name in the torrent.
@@ -88,6 +94,7 @@ export function readFiles(info: BencodeDict, context: FilesContext): MetainfoFil
       pad,
       symlink,
       executable,
+      ...(root && { root }),
     };
     offset += length;
     if (!Number.isSafeInteger(offset)) {
@@ -98,17 +105,22 @@ export function readFiles(info: BencodeDict, context: FilesContext): MetainfoFil
 }
 
 /** Position in the torrent for errors, such as `info` or `info.files[3]`. Text is created only when needed. */
-class Place {
+export class Place {
   readonly #index: number | null;
+  readonly #list: string;
 
-  /** @param index Index of a file in the list, or `null` for a single file. */
-  constructor(index: number | null) {
+  /**
+   * @param index Index of a file in the list, or `null` for a single file.
+   * @param list Key of the list.
+   */
+  constructor(index: number | null, list = "files") {
     this.#index = index;
+    this.#list = list;
   }
 
   /** Returns the full name of a key at this position. */
   key(name: string): string {
-    return this.#index === null ? `info.${name}` : `info.files[${this.#index}].${name}`;
+    return this.#index === null ? `info.${name}` : `info.${this.#list}[${this.#index}].${name}`;
   }
 }
 
@@ -173,13 +185,15 @@ function readEntry(dict: BencodeDict, place: Place, context: ListContext): Entry
 
 const NO_ATTRIBUTES = { pad: false, link: false, executable: false };
 
-function readAttributes(dict: BencodeDict): { pad: boolean; link: boolean; executable: boolean } {
+/** Reads what `attr` says about a file (BEP 47). */
+export function readAttributes(dict: BencodeDict): { pad: boolean; link: boolean; executable: boolean } {
   const attributes = dict.getText("attr");
   if (attributes === undefined) return NO_ATTRIBUTES;
   return { pad: attributes.includes("p"), link: attributes.includes("l"), executable: attributes.includes("x") };
 }
 
-function readLength(dict: BencodeDict, place: Place, fail: Fail): number {
+/** Reads the length of a file in bytes. */
+export function readLength(dict: BencodeDict, place: Place, fail: Fail): number {
   const value = dict.get("length");
   if (typeof value === "number" && value >= 0) return value;
   const key = place.key("length");
@@ -195,7 +209,8 @@ function isEmpty(list: BencodeValue | undefined): boolean {
   return list === undefined || (list instanceof BencodeList && list.length === 0);
 }
 
-function readTarget(dict: BencodeDict, place: Place, { reader, warn }: ListContext): readonly string[] | null {
+/** Reads the target of a symbolic link; returns `null` if there is none. */
+export function readTarget(dict: BencodeDict, place: Place, { reader, warn }: ListContext): readonly string[] | null {
   const list = dict.get("symlink path");
   if (list === undefined) return null;
   if (list instanceof BencodeList && list.length > 0) return reader.read(list, () => place.key("symlink path")).path;
@@ -210,7 +225,7 @@ function readTarget(dict: BencodeDict, place: Place, { reader, warn }: ListConte
  * Reads paths. Consecutive files are usually in the same folder, so the names that a path shares with the previous path
  * are reused and not made safe again.
  */
-class PathReader {
+export class PathReader {
   readonly #context: FilesContext;
   /** Number of names in all paths. */
   #parts = 0;
@@ -230,15 +245,34 @@ class PathReader {
     list: BencodeValue | undefined,
     key: () => string,
   ): { readonly path: string[]; readonly own: readonly string[] | null } {
-    const { fail, name, ownName, paths } = this.#context;
+    const { fail } = this.#context;
     if (list === undefined) return fail(key(), "it is missing");
     if (!(list instanceof BencodeList)) return fail(key(), "expected a list of names");
     if (list.length === 0) fail(key(), "the list of names is empty");
-    this.#parts += list.length;
-    if (this.#parts > MAX_PATH_PARTS) {
-      fail(key(), `there are more than ${MAX_PATH_PARTS} names in the paths of all files together`);
-    }
-    const raw = list.toTexts();
+    this.#count(list.length, key);
+    return this.#read(list.toTexts(), key);
+  }
+
+  /** Reads a path of a file tree: names as text or as bytes. */
+  readNames(
+    names: readonly (Uint8Array | string)[],
+    key: () => string,
+  ): { readonly path: string[]; readonly own: readonly string[] | null } {
+    this.#count(names.length, key);
+    return this.#read(names as readonly (Bytes | string)[], key);
+  }
+
+  #count(names: number, key: () => string): void {
+    this.#parts += names;
+    if (this.#parts <= MAX_PATH_PARTS) return;
+    this.#context.fail(key(), `there are more than ${MAX_PATH_PARTS} names in the paths of all files together`);
+  }
+
+  #read(
+    raw: readonly (BencodeValue | string)[],
+    key: () => string,
+  ): { readonly path: string[]; readonly own: readonly string[] | null } {
+    const { fail, name, ownName, paths } = this.#context;
     const texts: string[] = [];
     const safe: string[] = [];
     const path = [name];
@@ -271,7 +305,7 @@ class PathReader {
 }
 
 /** Context for parsing one entry of the list. */
-interface ListContext extends FilesContext {
+export interface ListContext extends FilesContext {
   readonly reader: PathReader;
 }
 

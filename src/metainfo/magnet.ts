@@ -8,13 +8,21 @@ import { decodeBase32 } from "npm:deno-std@1.4.0/encoding/base32.js";
 import { formatAddress, type HostPort, parseHostPort } from "../base/address.ts";
 import { fromHex } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
-import { InfoHash } from "../base/info_hash.ts";
+import { InfoHash, InfoHashV2 } from "../base/info_hash.ts";
+import { topicsOf } from "./metainfo.ts";
 import { MAX_SOURCES } from "./sources.ts";
 
 /** A parsed magnet link. */
 export interface Magnet {
-  /** Info-hash of the torrent. */
+  /**
+   * What names the torrent in handshakes, in the DHT and with trackers: the v1 info-hash, or the truncated v2 info-hash if
+   * the link has only that one.
+   */
   readonly infoHash: InfoHash;
+  /** v1 info-hash (`btih`), or `null`. */
+  readonly infoHashV1: InfoHash | null;
+  /** v2 info-hash (`btmh`, BEP 52), or `null`. A link with both is one of a hybrid torrent. */
+  readonly infoHashV2: InfoHashV2 | null;
   /** Display name (`dn`), or `null`. Untrusted text that may contain control characters. */
   readonly displayName: string | null;
   /** Announce URLs (`tr`), each a tier of its own. */
@@ -38,7 +46,7 @@ const MAX_LINK = 256 * 1024;
  * @param text `magnet:?xt=urn:btih:...`, 40 hexadecimal digits, or 32 base32 characters. Parameters may be numbered
  * (`tr.1`). Unknown parameters and invalid trackers, web seeds and peers are ignored.
  * @returns The magnet link.
- * @throws {ShoalError} Of kind `torrent`, if the link names no v1 torrent or more than one.
+ * @throws {ShoalError} Of kind `torrent`, if the link names no torrent or more than one.
  *
  * @example
  * ```ts
@@ -52,12 +60,11 @@ export function parseMagnet(text: string): Magnet {
   };
   if (text.length > MAX_LINK) return fail(`it has ${text.length} characters, at most ${MAX_LINK} are accepted`);
   const bare = parseInfoHash(text);
-  if (bare !== null) return { ...EMPTY, infoHash: bare };
+  if (bare !== null) return { ...EMPTY, infoHash: bare, infoHashV1: bare, infoHashV2: null };
   const parameters = readParameters(text);
   if (parameters === null) return fail('expected "magnet:?"');
-  const infoHash = readTopic(parameters.get("xt") ?? [], fail);
   return {
-    infoHash,
+    ...readTopics(parameters.get("xt") ?? [], fail),
     displayName: parameters.get("dn")?.[0]?.trim() || null,
     trackers: urlsOf(parameters.get("tr"), /^[a-z][a-z0-9+.-]*:\/\/./i).map((url) => [url]),
     webSeeds: urlsOf(parameters.get("ws"), /^https?:\/\/./i),
@@ -74,7 +81,7 @@ export function parseMagnet(text: string): Magnet {
  * @returns A `magnet:` URI.
  */
 export function formatMagnet(magnet: Magnet): string {
-  let link = `magnet:?xt=urn:btih:${magnet.infoHash.hex}`;
+  let link = `magnet:?${topicsOf(magnet).join("&")}`;
   const add = (name: string, values: readonly string[]): void => {
     for (const value of values) {
       const parameter = `&${name}=${encodeURIComponent(value)}`;
@@ -106,22 +113,35 @@ function readParameters(text: string): Map<string, string[]> | null {
   return parameters;
 }
 
-function readTopic(topics: readonly string[], fail: (why: string, hint?: string) => never): InfoHash {
-  const found = new Map<string, InfoHash>();
-  let isV2 = false;
+/** Code and length of a SHA-256 digest, which a v2 info-hash begins with as a multihash (BEP 52). */
+const SHA256 = "1220";
+
+function readTopics(
+  topics: readonly string[],
+  fail: (why: string, hint?: string) => never,
+): Pick<Magnet, "infoHash" | "infoHashV1" | "infoHashV2"> {
+  const v1 = new Map<string, InfoHash>();
+  const v2 = new Map<string, InfoHashV2>();
   for (const topic of topics) {
-    const btih = /^urn:btih:(.*)$/i.exec(topic)?.[1];
-    isV2 ||= /^urn:btmh:/i.test(topic);
-    if (btih === undefined) continue;
-    const infoHash = parseInfoHash(btih) ??
-      fail(`"${btih}" is no info-hash: it has neither 40 hexadecimal digits nor 32 base32 characters`);
-    found.set(infoHash.hex, infoHash);
+    const [, kind, text] = /^urn:(btih|btmh):(.*)$/i.exec(topic) ?? [];
+    if (kind === undefined || text === undefined) continue;
+    if (kind.toLowerCase() === "btih") {
+      const infoHash = parseInfoHash(text) ??
+        fail(`"${text}" is no info-hash: it has neither 40 hexadecimal digits nor 32 base32 characters`);
+      v1.set(infoHash.hex, infoHash);
+    } else if (text.startsWith(SHA256)) { // Links with other digests name no torrent that anyone can verify.
+      const bytes = text.length === SHA256.length + 2 * InfoHashV2.LENGTH ? fromHex(text.slice(SHA256.length)) : null;
+      if (bytes === null) return fail(`"${text}" is no v2 info-hash: it is not "1220" and 64 hexadecimal digits`);
+      const infoHash = new InfoHashV2(bytes);
+      v2.set(infoHash.hex, infoHash);
+    }
   }
-  const [first, second] = found.values();
-  if (second) return fail("it names more than one torrent");
-  if (first) return first;
-  if (isV2) return fail("it names a torrent of version 2 only (BEP 52), and v2 is not supported yet");
-  return fail("it names no torrent", 'a link to a torrent has "xt=urn:btih:" and the info-hash in it');
+  const [infoHashV1 = null] = v1.values();
+  const [infoHashV2 = null] = v2.values();
+  if (v1.size > 1 || v2.size > 1) return fail("it names more than one torrent");
+  const infoHash = infoHashV1 ?? infoHashV2?.truncated ??
+    fail("it names no torrent", 'a link to a torrent has "xt=urn:btih:" and the info-hash in it');
+  return { infoHash, infoHashV1, infoHashV2 };
 }
 
 /** Parses 40 hexadecimal digits or 32 base32 characters. Returns `null` for any other text. */

@@ -50,6 +50,8 @@ export function mergeSources(sources: readonly (Metainfo | Magnet)[]): Metainfo 
   return {
     ...links[0]!,
     ...places,
+    infoHashV1: links.find(({ infoHashV1 }) => infoHashV1 !== null)?.infoHashV1 ?? null,
+    infoHashV2: links.find(({ infoHashV2 }) => infoHashV2 !== null)?.infoHashV2 ?? null,
     displayName: links.find(({ displayName }) => displayName !== null)?.displayName ?? null,
     exactSources: [...new Set(links.flatMap((link) => link.exactSources))],
     peers: uniqueHosts(links.flatMap((link) => link.peers)),

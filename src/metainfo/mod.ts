@@ -14,7 +14,8 @@ export { describe, type TorrentDescription } from "./describe.ts";
 export { MetainfoError } from "./errors.ts";
 export { formatMagnet, type Magnet, parseMagnet } from "./magnet.ts";
 export { mergePlaces, mergeSources, type Places } from "./merge.ts";
-export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize } from "./metainfo.ts";
+export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize, type TorrentVersion } from "./metainfo.ts";
+export { infoHashesOf } from "./info_hashes.ts";
 export { isFolder, originalPaths } from "./original_path.ts";
 export {
   MAX_PIECE_LENGTH,
@@ -25,6 +26,7 @@ export {
   type ParseOptions,
 } from "./parse.ts";
 export { pathsOnDisk } from "./paths_on_disk.ts";
+export { requireHashes } from "./require_hashes.ts";
 export { safeName, type SafePathOptions } from "./safe_path.ts";
 export {
   type FileChoice,
@@ -35,3 +37,4 @@ export {
   SelectionError,
 } from "./select.ts";
 export { torrentFile } from "./encode_torrent.ts";
+export { digestsOf, layoutOf, type PayloadLayout, verifierOf } from "./verifier.ts";

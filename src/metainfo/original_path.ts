@@ -5,7 +5,9 @@
  * @module
  */
 
+import { utf8 } from "../base/bytes.ts";
 import { BencodeDict, BencodeList, decodeDict } from "../bencode/mod.ts";
+import { leavesOf, singleName } from "./file_tree.ts";
 import type { Metainfo } from "./metainfo.ts";
 import { MAX_TORRENT_SIZE } from "./parse.ts";
 
@@ -13,11 +15,13 @@ import { MAX_TORRENT_SIZE } from "./parse.ts";
  * Reads the path of every file as written in the torrent. The torrent's name comes first. As in
  * {@linkcode Metainfo.files}, `.utf-8` variants are preferred.
  *
- * @returns One path per file, as names in the torrent's encoding. A single file has the torrent's name alone.
+ * @returns One path per file, as names in the torrent's encoding. A single file has the torrent's name alone. The
+ * padding that a v2 torrent implies has the names that it has in `files`.
  */
-export function originalPaths(meta: Pick<Metainfo, "info">): Uint8Array[][] {
+export function originalPaths(meta: Pick<Metainfo, "info" | "files" | "infoHashV1">): Uint8Array[][] {
   const info = decodeDict(meta.info, { maxSize: MAX_TORRENT_SIZE });
   const name = info.getBytes("name.utf-8") ?? info.getBytes("name") ?? new Uint8Array();
+  if (meta.infoHashV1 === null) return pathsOfTree(info.getDict("file tree")!, { name, meta });
   const files = info.getList("files");
   if (files === undefined) return [[name]];
   const paths: Uint8Array[][] = [];
@@ -28,6 +32,22 @@ export function originalPaths(meta: Pick<Metainfo, "info">): Uint8Array[][] {
     paths.push(path);
   }
   return paths;
+}
+
+function pathsOfTree(
+  tree: BencodeDict,
+  { name, meta }: { readonly name: Uint8Array; readonly meta: Pick<Metainfo, "files"> },
+): Uint8Array[][] {
+  const single = singleName(tree);
+  const top = single === null ? [name] : [];
+  const leaves = leavesOf(tree);
+  return meta.files.map(({ pad, path }) => {
+    return pad ? path.map(utf8) : [...top, ...leaves.next().value!.names.map((part) => asBytes(part))];
+  });
+}
+
+function asBytes(name: Uint8Array | string): Uint8Array {
+  return typeof name === "string" ? utf8(name) : name;
 }
 
 /** Returns `true` if the torrent has a list of files, even a list of one, rather than a single file. */

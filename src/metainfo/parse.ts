@@ -5,13 +5,16 @@
  */
 
 import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
-import { InfoHash } from "../base/info_hash.ts";
+import { InfoHash, InfoHashV2 } from "../base/info_hash.ts";
+import { isPowerOfTwo, MERKLE_BLOCK } from "../base/merkle.ts";
 import { BencodeDict, BencodeError, decodeDict } from "../bencode/mod.ts";
-import { sha1 } from "../platform/start_digest.ts";
+import { sha1, sha256 } from "../platform/start_digest.ts";
 import { type Fail, MetainfoError, type Warn } from "./errors.ts";
-import { readFiles } from "./files.ts";
+import { mergeHalves, readTree, singleName, withPadding } from "./file_tree.ts";
+import { type Entry, type FilesContext, placeFiles, readFiles } from "./files.ts";
 import type { Places } from "./merge.ts";
-import type { Metainfo, MetainfoFile } from "./metainfo.ts";
+import type { Metainfo } from "./metainfo.ts";
+import { readPieceLayers } from "./piece_layers.ts";
 import { safeName, type SafePathOptions } from "./safe_path.ts";
 import { readNodes, readTrackers, readWebSeeds } from "./sources.ts";
 import { TextReader } from "./text_encoding.ts";
@@ -24,6 +27,10 @@ import { describeValue } from "./values.ts";
 export const MAX_PIECE_LENGTH = 512 * 1024 * 1024;
 /** Maximum length of a torrent file in bytes: room for three million pieces. */
 export const MAX_TORRENT_SIZE = 64 * 1024 * 1024;
+/**
+ * Maximum number of pieces of a v2-only torrent, as in libtorrent. Unlike v1's, its pieces need no bytes in the torrent.
+ */
+export const MAX_V2_PIECES = 2 ** 21;
 
 /** Last second of the year 9999. A later creation date is in milliseconds, as some programs write it. */
 const LAST_SECOND = 253_402_300_799;
@@ -38,7 +45,8 @@ export interface ParseOptions extends SafePathOptions {
 }
 
 /**
- * Parses and validates a torrent file. A hybrid torrent (BEP 52) is read as a v1 torrent.
+ * Parses and validates a torrent file: v1, v2 or hybrid (BEP 52). The files of a hybrid are those of its v1 half, with
+ * the roots of the v2 half; the halves have to agree.
  *
  * @param bytes The torrent file. The result holds no view of it.
  * @param options See {@linkcode ParseOptions}.
@@ -59,8 +67,12 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
   if (info === undefined) return fail("info", "it is missing");
   if (!(info instanceof BencodeDict)) return fail("info", `expected a dictionary, found ${describeValue(info)}`);
   const text = new TextReader(torrent.getText("encoding"));
+  const parsed = readInfo(info, { ...context, text, options });
+  const hasLayers = parsed.infoHashV2 !== null;
   return {
-    ...readInfo(info, { ...context, text, options }),
+    ...parsed,
+    ...(hasLayers &&
+      { files: readPieceLayers(torrent, parsed.files, { ...context, pieceLength: parsed.pieceLength }) }),
     trackers: readTrackers(torrent),
     webSeeds: readWebSeeds(torrent),
     nodes: readNodes(torrent),
@@ -74,7 +86,8 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
 export interface ParseInfoOptions extends ParseOptions, Places {}
 
 /**
- * Parses and validates an info dictionary, as peers send it to a client that has only a magnet link (BEP 9).
+ * Parses and validates an info dictionary, as peers send it to a client that has only a magnet link (BEP 9). The piece
+ * layers of a v2 torrent are not in it.
  *
  * @param bytes The info dictionary. The result holds no view of it.
  * @param options See {@linkcode ParseInfoOptions}.
@@ -120,44 +133,99 @@ function readInfo(
   info: BencodeDict,
   context: Context & { readonly text: TextReader; readonly options: ParseOptions },
 ): Info {
-  const { source, fail, warn, warnings, text, options } = context;
-  const version = info.getInt("meta version") ?? 1;
-  if (version >= 2 && !info.has("pieces")) {
-    throw new MetainfoError({
-      what: "not a torrent that Shoal can use yet",
-      source,
-      key: "info.meta version",
-      why: `it is a torrent of version ${version} only (BEP 52), and v${version} is not supported yet`,
-    });
-  }
+  const { fail, warn, warnings, text, options } = context;
+  const tree = readFileTree(info, fail);
+  const hasV1 = tree === null || info.getList("files") !== undefined || info.has("length");
 
   const raw = info.raw.slice();
-  const infoHash = new InfoHash(sha1(raw));
-  const ownName = readName(info, { text, fail });
+  const infoHashV1 = hasV1 ? new InfoHash(sha1(raw)) : null;
+  const infoHashV2 = tree === null ? null : new InfoHashV2(sha256(raw));
+  const infoHash = infoHashV1 ?? infoHashV2!.truncated;
   // Like libtorrent, use the info-hash if nothing is left of the name.
-  const name = safeName(ownName, options) || infoHash.hex;
-  const pieceLength = readPieceLength(info, fail);
-  const files = readFiles(info, { name, ownName, text, paths: options, fail, warn });
+  const hex = (infoHashV1 ?? infoHashV2!).hex;
+  const named = (ownName: string) => ({ ownName, name: safeName(ownName, options) || hex });
+  const own = named(readName(info, { text, fail }));
+  const pieceLength = readPieceLength(info, { isV2: tree !== null, fail });
+  const parts = { text, paths: options, fail, warn };
+  const v1 = hasV1 && !isEmptyList(info, tree) ? readFiles(info, { ...own, ...parts }) : null;
+  const v2 = tree && readFilesOfTree(tree, { ...parts, info, raw, own, named });
+  const name = v1 || !v2 ? own.name : v2.name;
+  const entries = v1 && v2
+    ? mergeHalves(v1, v2.entries, { pieceLength, fail })
+    : v1 ?? withPadding(v2!.entries, { pieceLength, name });
+  const files = placeFiles(entries, { fail });
   const totalLength = files.reduce((sum, file) => sum + file.length, 0);
   const size = files.reduce((sum, file) => sum + (file.pad ? 0 : file.length), 0);
-  const pieces = readPieces(info, raw, fail);
-  const pieceCount = pieces.length / InfoHash.LENGTH;
-  checkPieces({ pieceCount, pieceLength, totalLength, size, files }, fail);
+  const pieces = readPieces(info, raw, { isV2: tree !== null, fail, warn });
+  const pieceCount = Math.ceil(totalLength / pieceLength);
+  checkPieces({ pieces, pieceCount, pieceLength, totalLength, files }, fail);
 
   return {
+    version: tree === null ? "v1" : hasV1 ? "hybrid" : "v2",
     infoHash,
+    infoHashV1,
+    infoHashV2,
     name,
     pieceLength,
     pieceCount,
     totalLength,
     size,
-    pieces,
+    pieces: hasV1 && pieces ? pieces : new Uint8Array(0),
     files,
     private: (info.getInt("private") ?? 0) !== 0,
     source: text.readKey(info, "source"),
     info: raw,
     warnings,
   };
+}
+
+/**
+ * Returns the file tree, or `null` for a v1 torrent. The version of a torrent with a tree has to be 2, and everything in
+ * its info dictionary as BEP 3 asks, as in libtorrent.
+ */
+function readFileTree(info: BencodeDict, fail: Fail): BencodeDict | null {
+  const version = info.getInt("meta version") ?? 1;
+  const tree = info.getDict("file tree");
+  if (version > 2) fail("info.meta version", `there are versions 1 and 2, found ${version}`);
+  if (version < 2) {
+    if (tree) fail("info.meta version", "there is a file tree (BEP 52), and the version is not 2");
+    return null;
+  }
+  if (tree === undefined) {
+    return fail("info.file tree", `expected a dictionary, found ${describeValue(info.get("file tree"))}`);
+  }
+  try {
+    decodeDict(info.raw, { maxSize: MAX_TORRENT_SIZE, strict: true });
+  } catch (error) {
+    if (!(error instanceof BencodeError)) throw error;
+    fail("info", `in a v2 torrent it has to be canonical: ${error.why}`);
+  }
+  return tree;
+}
+
+/** Returns `true` if a hybrid has a list of files without any, which libtorrent reads as if there were none. */
+function isEmptyList(info: BencodeDict, tree: BencodeDict | null): boolean {
+  return tree !== null && info.getList("files")?.length === 0;
+}
+
+/** A name as written in the torrent, and made safe. */
+type Names = Pick<FilesContext, "name" | "ownName">;
+
+/** Reads the files of a tree. A tree that is a single file gives the torrent its name, as in libtorrent. */
+function readFilesOfTree(
+  tree: BencodeDict,
+  { info, raw, own, named, ...parts }: Omit<FilesContext, "name" | "ownName"> & {
+    readonly info: BencodeDict;
+    readonly raw: Bytes;
+    readonly own: Names;
+    named(ownName: string): Names;
+  },
+): { readonly name: string; readonly entries: readonly Entry[] } {
+  const single = info.getList("files") === undefined ? singleName(tree) : null;
+  const isSingle = single !== null;
+  const names = isSingle ? named(typeof single === "string" ? single : parts.text.readName(single)) : own;
+  const entries = readTree(tree, { ...parts, ...names, isSingle, info: { copy: raw, input: info.raw } });
+  return { name: names.name, entries };
 }
 
 function decodeTorrent(
@@ -201,7 +269,7 @@ function readName(info: BencodeDict, context: { text: TextReader; fail: Fail }):
   return context.text.readName(value);
 }
 
-function readPieceLength(info: BencodeDict, fail: Fail): number {
+function readPieceLength(info: BencodeDict, { isV2, fail }: { readonly isV2: boolean; readonly fail: Fail }): number {
   const key = "info.piece length";
   const value = info.get("piece length");
   if (value === undefined) return fail(key, "it is missing");
@@ -212,15 +280,27 @@ function readPieceLength(info: BencodeDict, fail: Fail): number {
   if (value > MAX_PIECE_LENGTH) {
     return fail(key, `a piece has at most ${MAX_PIECE_LENGTH} bytes (512 MiB), found ${value}`);
   }
-  return Number(value);
+  const length = Number(value);
+  if (isV2 && (length < MERKLE_BLOCK || !isPowerOfTwo(length))) {
+    return fail(key, `a piece of a v2 torrent has a power of two from 16384 bytes on, found ${length}`);
+  }
+  return length;
 }
 
-/** Returns the piece hashes as a view of `raw`, which is a copy of the info dictionary. */
-function readPieces(info: BencodeDict, raw: Bytes, fail: Fail): Bytes {
+/**
+ * Returns the piece hashes as a view of `raw`, which is a copy of the info dictionary, or `null` if a v2 torrent has none.
+ */
+function readPieces(
+  info: BencodeDict,
+  raw: Bytes,
+  { isV2, fail, warn }: Pick<Context, "fail" | "warn"> & { readonly isV2: boolean },
+): Bytes | null {
   const value = info.get("pieces");
-  if (value === undefined) return fail("info.pieces", "it is missing");
   if (!(value instanceof Uint8Array)) {
-    return fail("info.pieces", `expected a byte string, found ${describeValue(value)}`);
+    const why = value === undefined ? "it is missing" : `expected a byte string, found ${describeValue(value)}`;
+    if (!isV2) return fail("info.pieces", why);
+    if (value !== undefined) warn("info.pieces", why);
+    return null;
   }
   if (value.length % InfoHash.LENGTH !== 0) {
     return fail(
@@ -233,14 +313,17 @@ function readPieces(info: BencodeDict, raw: Bytes, fail: Fail): Bytes {
 }
 
 function checkPieces(
-  meta: { pieceCount: number; pieceLength: number; totalLength: number; size: number; files: readonly MetainfoFile[] },
+  meta: Pick<Metainfo, "pieceCount" | "pieceLength" | "totalLength" | "files"> & { readonly pieces: Bytes | null },
   fail: Fail,
 ): void {
-  const { pieceCount, pieceLength, totalLength } = meta;
+  const { pieces, pieceCount, pieceLength, totalLength } = meta;
   if (totalLength === 0) fail(meta.files.length > 1 ? "info.files" : "info.length", "there are no bytes to download");
-  const needed = Math.ceil(totalLength / pieceLength);
-  if (pieceCount !== needed) {
-    fail("info.pieces", `${totalLength} bytes in pieces of ${pieceLength} need ${needed} hashes, found ${pieceCount}`);
+  if (pieces === null) {
+    if (pieceCount <= MAX_V2_PIECES) return;
+    fail("info.file tree", `${totalLength} bytes in pieces of ${pieceLength} are more than ${MAX_V2_PIECES} pieces`);
+  } else if (pieces.length !== pieceCount * InfoHash.LENGTH) {
+    const found = pieces.length / InfoHash.LENGTH;
+    fail("info.pieces", `${totalLength} bytes in pieces of ${pieceLength} need ${pieceCount} hashes, found ${found}`);
   }
 }
 

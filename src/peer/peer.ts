@@ -12,6 +12,7 @@ import { networkOf } from "../base/networks.ts";
 import { encodeDontHave } from "../wire/dont_have.ts";
 import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
+import type { InfoHash } from "../base/info_hash.ts";
 import type { Handshake } from "../wire/handshake.ts";
 import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
 import { FloodLimit } from "./flood_limit.ts";
@@ -73,6 +74,8 @@ export class Peer implements MessageHandler {
   readonly number: number;
   /** Peer id, 20 bytes. */
   readonly peerId: Bytes;
+  /** Info-hash under which the peer and we have connected. */
+  readonly infoHash: InfoHash;
   /** Whether both ends support the Fast extension (BEP 6). */
   readonly fast: boolean;
   /** Whether the peer has a DHT node and wants to know the port of ours (BEP 5). */
@@ -178,6 +181,7 @@ export class Peer implements MessageHandler {
     this.incoming = options.incoming;
     this.number = options.number;
     this.peerId = options.handshake.peerId;
+    this.infoHash = options.handshake.infoHash;
     this.fast = options.handshake.fast;
     this.dht = options.handshake.dht ?? false;
     this.client = clientName(this.peerId);
@@ -397,7 +401,7 @@ export class Peer implements MessageHandler {
   onBlockSignal(id: number, index: number, begin: number, length: number): void {
     this.#check(id);
     if (this.#isBlind) return;
-    if (index >= this.#host.pieceCount || begin + length > this.#host.pieceSize(index)) {
+    if (index >= this.#host.pieceCount || begin + length > this.#host.servedSize(index)) {
       throw new WireError(`${messageName(id)} goes outside the torrent (piece ${index}, ${begin}+${length})`);
     }
     switch (id) {

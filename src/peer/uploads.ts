@@ -25,6 +25,8 @@ export interface Block {
 export interface UploadHost {
   /** Returns the length of a piece in bytes. */
   pieceSize(index: number): number;
+  /** Returns how many bytes of a piece a peer may ask for; see `PieceVerifier.servedSize()`. */
+  servedSize(index: number): number;
   /** Returns `true` if we have a piece and may serve it. */
   canServe(index: number): boolean;
   /** Copies a block from the read cache. Returns `false` if the block isn't there. */
@@ -149,7 +151,7 @@ export class Uploads {
    */
   #isGranted(index: number, length: number): boolean {
     const asked = this.#granted.get(index);
-    if (asked === undefined || asked + length > 2 * this.#host.pieceSize(index)) return false;
+    if (asked === undefined || asked + length > 2 * this.#host.servedSize(index)) return false;
     this.#granted.set(index, asked + length);
     return true;
   }

@@ -5,9 +5,11 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { HASH_BYTES, MERKLE_BLOCK } from "../base/merkle.ts";
 import { type DataMemory, PLAIN_MEMORY } from "../base/data_memory.ts";
 import { type CopyMemory, copyMemoryOf } from "./copy_memory.ts";
 import { type ArenaData, DiskThreads, mayStartThreads } from "./disk_threads.ts";
+import type { BlockHashes } from "./platform.ts";
 import { RangeAllocator } from "./range_allocator.ts";
 
 /** Bytes of a page of WebAssembly. */
@@ -132,6 +134,29 @@ export function openMemory(bytes: number): DataMemory {
 export function arenaData(bytes: Bytes): ArenaData | null {
   const arena = bytes.length < LEAST_FOR_THREAD ? undefined : arenas.get(bytes.buffer);
   return arena === undefined ? null : { arena: arena.number, bytes };
+}
+
+/**
+ * Computes the digests of blocks in a disk thread; see `Platform.blockHashes`.
+ *
+ * @returns The digests; `null` if the caller's thread has to compute them, because the data isn't in an open arena or is
+ * too little, or there is no thread.
+ */
+export async function hashBlocksInThread(data: Bytes, leaves: number): Promise<BlockHashes | null> {
+  const shared = arenaData(data);
+  const pool = shared && diskThreads();
+  if (!shared || !pool) return null;
+  const arena = arenas.get(data.buffer)!;
+  const length = Math.ceil(data.length / MERKLE_BLOCK) * HASH_BYTES;
+  const target = arena.allocate(length + HASH_BYTES);
+  try {
+    const done = target.buffer === data.buffer ? pool.hashBlocks(shared, { leaves, target }) : null;
+    if (done === null) return null;
+    await done;
+    return { blocks: target.slice(0, length), root: target.slice(length) };
+  } finally {
+    arena.free(target);
+  }
 }
 
 /** Returns the disk threads, which are started on first use, while an arena is open; otherwise `null`. */

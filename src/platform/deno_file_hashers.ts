@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { HashAnswer, HashOrder } from "./hash_worker.ts";
-import type { FileHashers, HashBatch } from "./platform.ts";
+import type { FileHashers, HashBatch, TreeBatch, TreeHashers } from "./platform.ts";
 
 /** Most threads. Each takes some ten MiB, and a disk doesn't serve more readers at a time. */
 const MOST_THREADS = 8;
@@ -39,7 +39,7 @@ class HashThread {
     return this.#waiting.size;
   }
 
-  hash(batch: HashBatch): Promise<Bytes> {
+  hash(batch: HashBatch | TreeBatch): Promise<Bytes> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     const order: HashOrder = { id: this.#orders++, batch };
     const waiting = Promise.withResolvers<Bytes>();
@@ -74,7 +74,7 @@ class HashThreads {
     this.#most = most;
   }
 
-  async hash(batch: HashBatch): Promise<Bytes> {
+  async hash(batch: HashBatch | TreeBatch): Promise<Bytes> {
     const thread = this.#leastBusy();
     if (thread === null) throw new Error("all threads have failed");
     return await thread.hash(batch);
@@ -103,6 +103,24 @@ let shared: HashThreads | null = null;
  * @returns The hashers, or `null` on a single core.
  */
 export function startFileHashers(): FileHashers | null {
+  return startHashers();
+}
+
+/**
+ * Starts hashing files for v2 torrents (BEP 52) on the threads of {@linkcode startFileHashers}.
+ *
+ * @returns The hashers, or `null` on a single core.
+ */
+export function startTreeHashers(): TreeHashers | null {
+  const hashers = startHashers();
+  return hashers && {
+    lanes: hashers.lanes,
+    hashTree: (batch) => hashers.hash(batch),
+    close: () => hashers.close(),
+  };
+}
+
+function startHashers(): FileHashers & { hash(batch: HashBatch | TreeBatch): Promise<Bytes> } | null {
   const cores = Math.min(MOST_THREADS, navigator.hardwareConcurrency);
   if (cores < 2) return null;
   const threads = shared ??= new HashThreads(cores);

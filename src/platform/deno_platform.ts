@@ -5,11 +5,12 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { arenaData, collectResults, diskThreads, openMemory } from "./arena.ts";
-import { startFileHashers } from "./deno_file_hashers.ts";
+import { arenaData, collectResults, diskThreads, hashBlocksInThread, openMemory } from "./arena.ts";
+import { startFileHashers, startTreeHashers } from "./deno_file_hashers.ts";
 import { denoFiles } from "./deno_files.ts";
 import { denoHttp } from "./deno_http.ts";
 import { denoNetwork } from "./deno_net.ts";
+import { hashBlocks } from "./merkle_digest.ts";
 import { nodeTimers } from "./node_modules.ts";
 import type { Platform } from "./platform.ts";
 import { sha1, startDigest } from "./start_digest.ts";
@@ -45,10 +46,14 @@ export const denoPlatform: Platform = {
     const shared = arenaData(data);
     return await (shared && diskThreads()?.hash(shared)) ?? sha1(data);
   },
+  async blockHashes(data, leaves) {
+    return await hashBlocksInThread(data, leaves) ?? hashBlocks(data, leaves, () => startDigest("sha256"));
+  },
   openMemory,
   collectResults,
   digest: startDigest,
   startFileHashers,
+  startTreeHashers,
   net: denoNetwork,
   http: denoHttp,
   files: denoFiles,

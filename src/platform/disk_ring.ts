@@ -45,6 +45,10 @@ export const Slot = {
   count: 8,
   /** Result: five words with a SHA-1 digest. */
   digest: 9,
+  /** Leaves of the Merkle tree. */
+  leaves: 14,
+  /** Offset in the arena at which the digests of blocks and the root are written, unsigned. */
+  target: 15,
 } as const;
 
 /** What a disk thread can do. */
@@ -57,6 +61,8 @@ export const Operation = {
   close: 3,
   /** Takes one message, for what is rare or has text in it. */
   message: 4,
+  /** Computes the SHA-256 digests of the blocks of data, and the root of the Merkle tree above them. */
+  hashBlocks: 5,
 } as const;
 
 /** How an operation went. */

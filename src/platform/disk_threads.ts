@@ -33,6 +33,14 @@ export interface ArenaData {
   readonly bytes: Bytes;
 }
 
+/** Options for {@linkcode DiskThreads.hashBlocks}. */
+export interface HashBlocksOptions {
+  /** Leaves of the Merkle tree; see `Platform.blockHashes`. */
+  readonly leaves: number;
+  /** Takes the digests of the blocks and, after them, the root. Must be in the same arena as the data. */
+  readonly target: Bytes;
+}
+
 /** An operation that is posted and whose result hasn't been read. */
 interface Pending {
   /** Bytes to work on. */
@@ -130,6 +138,16 @@ class DiskThread {
         return this.#bytes.slice(at, at + 20);
       },
     );
+  }
+
+  /** Hashes blocks; see {@linkcode DiskThreads.hashBlocks}. */
+  hashBlocks(data: ArenaData, options: HashBlocksOptions): Promise<void> {
+    const fill = (slot: number) => {
+      this.#fill(slot, Operation.hashBlocks, data);
+      this.#ring[slot + Slot.leaves] = options.leaves;
+      this.#unsigned[slot + Slot.target] = options.target.byteOffset;
+    };
+    return this.#post(data.bytes.length, fill, () => {});
   }
 
   /** Opens a file for writing. Returns `null` if it can't. */
@@ -302,6 +320,14 @@ export class DiskThreads {
   /** Computes a SHA-1 digest. The data must not change until the promise settles. Returns `null` without a thread. */
   hash(data: ArenaData): Promise<Bytes> | null {
     return this.#leastBusy()?.hash(data) ?? null;
+  }
+
+  /**
+   * Computes the SHA-256 digests of the blocks of data, and the root of the Merkle tree above them. The data must not
+   * change, nor the target be used, until the promise settles. Returns `null` without a thread.
+   */
+  hashBlocks(data: ArenaData, options: HashBlocksOptions): Promise<void> | null {
+    return this.#leastBusy()?.hashBlocks(data, options) ?? null;
   }
 
   /**

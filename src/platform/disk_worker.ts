@@ -9,7 +9,8 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { Count, type Failure, Operation, Slot, slotAt, Status, type ThreadMessage } from "./disk_ring.ts";
-import { sha1 } from "./start_digest.ts";
+import { hashBlocks } from "./merkle_digest.ts";
+import { sha1, startDigest } from "./start_digest.ts";
 
 /**
  * Milliseconds for which a result may wait for the main thread to look at the ring, as it does after each read from a
@@ -113,6 +114,8 @@ class DiskThread {
     switch (this.#ring[slot + Slot.operation]) {
       case Operation.hash:
         return this.#bytes.set(sha1(this.#data(slot)), 4 * (slot + Slot.digest));
+      case Operation.hashBlocks:
+        return this.#hashBlocks(slot);
       case Operation.write:
         return this.#write(slot);
       case Operation.close: {
@@ -123,6 +126,14 @@ class DiskThread {
       default:
         throw new Error(`there is no operation ${this.#ring[slot + Slot.operation]}`);
     }
+  }
+
+  #hashBlocks(slot: number): void {
+    const arena = this.#arenas.get(this.#ring[slot + Slot.arena]!)!;
+    const target = this.#unsigned[slot + Slot.target]!;
+    const { blocks, root } = hashBlocks(this.#data(slot), this.#ring[slot + Slot.leaves]!, () => startDigest("sha256"));
+    arena.set(blocks, target);
+    arena.set(root, target + blocks.length);
   }
 
   /** Writes until all is written, or the file system takes no more. */

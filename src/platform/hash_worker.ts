@@ -10,22 +10,23 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { PieceDigests } from "./piece_digests.ts";
-import type { FileSegment, HashBatch } from "./platform.ts";
-import { startDigest } from "./start_digest.ts";
+import type { FileSegment, HashBatch, TreeBatch } from "./platform.ts";
+import { merkle, startDigest } from "./start_digest.ts";
+import { TreeDigests } from "./tree_digests.ts";
 
 /** Message to the worker. */
 export interface HashOrder {
   /** Number that the answer repeats. */
   readonly id: number;
   /** Batch to hash. */
-  readonly batch: HashBatch;
+  readonly batch: HashBatch | TreeBatch;
 }
 
 /** Message from the worker. */
 export interface HashAnswer {
   /** Number of the order. */
   readonly id: number;
-  /** One digest for each piece, or the error message. */
+  /** The digests of each piece, or the error message. */
   readonly outcome: Bytes | string;
 }
 
@@ -35,9 +36,9 @@ const READ_BYTES = 256 * 1024;
 const buffer = new Uint8Array(READ_BYTES);
 const zeros = new Uint8Array(16 * 1024);
 
-function hashBatch({ segments, pieceLength }: HashBatch): Bytes {
+function hashBatch({ segments, pieceLength, hashing }: HashBatch): Bytes {
   const total = segments.reduce((sum, { length }) => sum + length, 0);
-  const pieces = new PieceDigests(() => startDigest("sha1"), { pieceLength, total });
+  const pieces = new PieceDigests(startDigest, { hashing, pieceLength, total });
   for (const segment of segments) {
     if (segment.path === null) hashZeros(segment.length, pieces);
     else hashFile(segment.path, segment, pieces);
@@ -45,11 +46,17 @@ function hashBatch({ segments, pieceLength }: HashBatch): Bytes {
   return pieces.bytes;
 }
 
+function hashTree(batch: TreeBatch): Bytes {
+  const pieces = new TreeDigests({ ...batch, digest: startDigest, hasher: merkle });
+  hashFile(batch.path, batch, pieces);
+  return pieces.bytes;
+}
+
 function hashZeros(length: number, pieces: PieceDigests): void {
   for (let left = length; left > 0; left -= zeros.length) pieces.update(zeros.subarray(0, left));
 }
 
-function hashFile(path: string, { position, length }: FileSegment, pieces: PieceDigests): void {
+function hashFile(path: string, { position, length }: FileSegment, pieces: Pick<PieceDigests, "update">): void {
   using file = Deno.openSync(path);
   if (position > 0) file.seekSync(position, Deno.SeekMode.Start);
   for (let left = length; left > 0;) {
@@ -62,7 +69,7 @@ function hashFile(path: string, { position, length }: FileSegment, pieces: Piece
 
 function answer({ id, batch }: HashOrder): HashAnswer {
   try {
-    return { id, outcome: hashBatch(batch) };
+    return { id, outcome: "segments" in batch ? hashBatch(batch) : hashTree(batch) };
   } catch (thrown) {
     // The caller gets the message only, and opens the file to find out what is wrong with it.
     return { id, outcome: thrown instanceof Error ? thrown.message : String(thrown) };

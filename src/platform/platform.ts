@@ -8,6 +8,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import type { PeerAddress } from "../base/address.ts";
 import type { DataMemory } from "../base/data_memory.ts";
+import type { PieceHashing } from "../base/piece_verifier.ts";
 import type { Reach } from "../base/networks.ts";
 
 /** Access to everything outside the program. */
@@ -27,11 +28,19 @@ export interface Platform extends Clock {
   random(): number;
   /** Computes a SHA-1 digest on another thread. `data` must not change until the promise settles. */
   sha1(data: Bytes): Promise<Bytes>;
+  /**
+   * Computes the SHA-256 digests of the 16 KiB blocks of data, and the root of the Merkle tree above them (BEP 52), on
+   * another thread. `data` must not change until the promise settles.
+   *
+   * @param data At least one byte. The last block may be shorter.
+   * @param leaves Leaves of the tree, a power of two, at least one for each block. The others are 32 zeros.
+   */
+  blockHashes(data: Bytes, leaves: number): Promise<BlockHashes>;
   /** Starts a digest of data that arrives in parts, computed on the caller's thread. */
   digest(algorithm: "sha1" | "sha256"): Digest;
   /**
-   * Opens memory for data, on which other threads work where it lies: a digest by {@linkcode Platform.sha1} and the
-   * transfers of a {@linkcode FileHandle} don't copy it. Absent where everything runs on one thread.
+   * Opens memory for data, on which other threads work where it lies: digests by {@linkcode Platform.sha1} and
+   * {@linkcode Platform.blockHashes} and the transfers of a {@linkcode FileHandle} don't copy it. Absent where everything runs on one thread.
    *
    * @param bytes Bytes that will be in use at most, besides the buffers of connections.
    * @returns The memory, which has to be closed.
@@ -48,6 +57,12 @@ export interface Platform extends Clock {
    * @returns The hashers, which have to be closed, or `null` where a single core would gain nothing.
    */
   startFileHashers?(): FileHashers | null;
+  /**
+   * Starts hashing files for v2 torrents (BEP 52) on the same threads. Absent where everything runs on one thread.
+   *
+   * @returns The hashers, which have to be closed, or `null` where a single core would gain nothing.
+   */
+  startTreeHashers?(): TreeHashers | null;
   /** TCP and UDP. */
   readonly net: Network;
   /** HTTP client and server. */
@@ -81,6 +96,14 @@ export interface Digest {
   digest(): Bytes;
 }
 
+/** Result of {@linkcode Platform.blockHashes}. */
+export interface BlockHashes {
+  /** SHA-256 digests of the blocks, one after the other. */
+  readonly blocks: Bytes;
+  /** Root of the tree. */
+  readonly root: Bytes;
+}
+
 /** Threads that read files and hash them. They are started one by one as needed. */
 export interface FileHashers {
   /** Batches that should be under way so that no thread ever waits for the next one. */
@@ -88,7 +111,7 @@ export interface FileHashers {
   /**
    * Reads consecutive pieces and hashes them.
    *
-   * @returns SHA-1 digests of the pieces, one after the other.
+   * @returns Digests of the pieces, one after the other.
    * @throws {Error} If a file can't be read, a thread has failed, or the hashers were closed. The error has no details;
    * opening the file gives the reason.
    */
@@ -97,12 +120,45 @@ export interface FileHashers {
   close(): void;
 }
 
+/** Threads that read files and hash them for v2 torrents (BEP 52). */
+export interface TreeHashers {
+  /** Batches that should be under way so that no thread ever waits for the next one. */
+  readonly lanes: number;
+  /**
+   * Reads consecutive pieces of a file and hashes them.
+   *
+   * @returns For each piece its hash of 32 bytes in the layer, and if there is `padding` its SHA-1 digest.
+   * @throws {Error} As {@linkcode FileHashers.hash}.
+   */
+  hashTree(batch: TreeBatch): Promise<Bytes>;
+  /** Ends the threads, or leaves them running while other users have not closed them. Harmless when closed. */
+  close(): void;
+}
+
+/** What is wanted of consecutive pieces of a file. */
+export interface TreePieces {
+  /** Bytes of every piece but the last, which has the rest. A multiple of 16 KiB. */
+  readonly pieceLength: number;
+  /** Layer of the hash of a piece; 0 for the blocks of 16 KiB. */
+  readonly layer: number;
+  /** Zeros behind the last piece that its SHA-1 digest covers as well; `null` if no SHA-1 digests are wanted. */
+  readonly padding: number | null;
+}
+
+/** Consecutive pieces of a file to hash for a v2 torrent. */
+export interface TreeBatch extends TreePieces, FileSegment {
+  /** Path of the file. */
+  readonly path: string;
+}
+
 /** Consecutive pieces to hash. */
 export interface HashBatch {
   /** Parts of files with the data of the pieces, in order. */
   readonly segments: readonly FileSegment[];
   /** Bytes of every piece but the last, which has the rest. */
   readonly pieceLength: number;
+  /** How each piece is hashed. */
+  readonly hashing: PieceHashing;
 }
 
 /** Part of a file. */

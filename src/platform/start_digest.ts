@@ -5,6 +5,7 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
+import { MerkleHasher } from "../base/merkle.ts";
 import { nodeCrypto } from "./node_modules.ts";
 import type { Digest } from "./platform.ts";
 
@@ -18,3 +19,11 @@ export function startDigest(algorithm: "sha1" | "sha256"): Digest {
 export function sha1(data: Uint8Array): Bytes {
   return new Uint8Array(nodeCrypto().createHash("sha1").update(data).digest());
 }
+
+/** Computes a SHA-256 digest on the caller's thread, for small data where the caller can't await. */
+export function sha256(data: Uint8Array): Bytes {
+  return new Uint8Array(nodeCrypto().createHash("sha256").update(data).digest());
+}
+
+/** Computes Merkle trees (BEP 52) on the caller's thread. */
+export const merkle = new MerkleHasher(sha256);

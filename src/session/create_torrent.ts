@@ -6,12 +6,34 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
-import { choosePieceLength, encodeTorrent, MIN_CREATED_PIECE, type TorrentParts } from "../metainfo/encode_torrent.ts";
-import { MAX_PIECE_LENGTH, MAX_TORRENT_SIZE, type Metainfo, parseMetainfo } from "../metainfo/mod.ts";
+import { HASH_BYTES } from "../base/merkle.ts";
+import {
+  choosePieceLength,
+  compareTreePaths,
+  encodeTorrent,
+  MIN_CREATED_PIECE,
+  type TorrentParts,
+} from "../metainfo/encode_torrent.ts";
+import {
+  MAX_PIECE_LENGTH,
+  MAX_TORRENT_SIZE,
+  type Metainfo,
+  parseMetainfo,
+  type TorrentVersion,
+} from "../metainfo/mod.ts";
+import { MAX_V2_PIECES } from "../metainfo/parse.ts";
 import { compileGlob } from "../metainfo/select.ts";
 import { DIGEST_BYTES } from "../platform/piece_digests.ts";
 import type { Platform } from "../platform/platform.ts";
-import { type FileScan, hashFiles, type LinkOut, scanFiles, type SourceFile } from "../storage/mod.ts";
+import {
+  type FileScan,
+  hashFiles,
+  hashTrees,
+  type LinkOut,
+  scanFiles,
+  type ScannedFile,
+  type SourceFile,
+} from "../storage/mod.ts";
 
 export type { LinkOut, SourceFile };
 
@@ -36,7 +58,9 @@ export interface CreateOptions extends
     "trackers" | "webSeeds" | "private" | "comment" | "source" | "createdBy" | "createdAt"
   > {
   /** System services: clock, files and hashing. */
-  readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
+  readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers" | "startTreeHashers">;
+  /** Version of the torrent: v1 (BEP 3), v2 (BEP 52), or both in one. Default: `"v1"`. */
+  readonly version?: TorrentVersion | undefined;
   /** Name of the torrent; the name of the file or folder when absent. */
   readonly name?: string | undefined;
   /** Piece length in bytes, a power of two of at least 16 KiB; chosen by the total size when absent. */
@@ -67,8 +91,9 @@ export interface CreatedTorrent {
 }
 
 /**
- * Creates a v1 torrent (BEP 3) from a file or folder. The same files and options always give the same bytes: files are
- * sorted by the bytes of their paths, and the creation time is included only if given. Symbolic links are followed.
+ * Creates a torrent from a file or folder. The same files and options always give the same bytes: files are sorted by the
+ * bytes of their paths, or in v2 and hybrid torrents by the bytes of one name after the other, and the creation time is
+ * included only if given. Symbolic links are followed.
  *
  * @param path Path of the file or folder.
  * @param options See {@linkcode CreateOptions}.
@@ -94,18 +119,53 @@ export async function createTorrent(path: string, options: CreateOptions): Promi
   }
   const name = options.name ?? nameOf(path, found);
   const pieceLength = options.pieceLength ?? choosePieceLength(size);
-  checkPieceLength(pieceLength, { size, path });
-  const encoded = (pieces: Uint8Array): Bytes => {
-    const content = found.isFolder ? found.files : size;
-    return encodeTorrent({ ...options, name, pieceLength, pieces, content });
+  const version = options.version ?? "v1";
+  const files = version === "v1" ? found.files : found.files.toSorted((a, b) => compareTreePaths(a.path, b.path));
+  checkPieceLength(pieceLength, { size, path, files, version });
+  const encoded = (hashes: Pick<TorrentParts, "pieces" | "trees">): Bytes => {
+    return encodeTorrent({ ...options, ...hashes, name, pieceLength, content: found.isFolder ? files : size });
   };
   // Bad names and sizes are reported here, before hours are spent on hashing.
-  const draft = parse(encoded(new Uint8Array(Math.ceil(size / pieceLength) * DIGEST_BYTES)), path);
-  const { files, linksOut } = found;
-  await options.onFound?.({ name, safeName: draft.name, size, files: files.length, linksOut });
+  const draft = parse(encoded(madeUp({ version, files, size, pieceLength })), path);
+  await options.onFound?.({ name, safeName: draft.name, size, files: files.length, linksOut: found.linksOut });
   const onProgress = (fraction: number, bytes: number): void => options.onProgress?.(fraction, bytes);
-  const bytes = encoded(await hashFiles(found.files, { platform, pieceLength, onProgress, signal }));
-  return { bytes, meta: parse(bytes, path), skipped: found.skipped, files: found.files };
+  const hashing = { platform, pieceLength, onProgress, signal };
+  const bytes = encoded(
+    version === "v1" ? { pieces: await hashFiles(files, hashing) } : await both(version, files, hashing),
+  );
+  return { bytes, meta: parse(bytes, path), skipped: found.skipped, files };
+}
+
+async function both(
+  version: "v2" | "hybrid",
+  files: readonly ScannedFile[],
+  hashing: Omit<Parameters<typeof hashTrees>[1], "isHybrid">,
+): Promise<Pick<TorrentParts, "pieces" | "trees">> {
+  const isHybrid = version === "hybrid";
+  const { trees, pieces } = await hashTrees(files, { ...hashing, isHybrid });
+  return { trees, pieces: isHybrid ? pieces : null };
+}
+
+/** What a torrent is made of, as far as its size is concerned. */
+interface Shape {
+  readonly version: TorrentVersion;
+  readonly files: readonly ScannedFile[];
+  /** Bytes of all files together. */
+  readonly size: number;
+}
+
+/** Returns hashes for a torrent that is as valid as it will be with the right ones. Piece layers may be missing. */
+function madeUp(shape: Shape & { readonly pieceLength: number }): Pick<TorrentParts, "pieces" | "trees"> {
+  const pieces = shape.version === "v2" ? null : new Uint8Array(piecesOf(shape) * DIGEST_BYTES);
+  if (shape.version === "v1") return { pieces };
+  const tree = { root: new Uint8Array(HASH_BYTES).fill(1), layer: new Uint8Array(0) };
+  return { pieces, trees: shape.files.map(({ length }) => length > 0 ? tree : null) };
+}
+
+/** Returns the number of pieces. In v2 and hybrid torrents each file begins with a new one. */
+function piecesOf({ version, files, size, pieceLength }: Shape & { readonly pieceLength: number }): number {
+  if (version === "v1") return Math.ceil(size / pieceLength);
+  return files.reduce((sum, { length }) => sum + Math.ceil(length / pieceLength), 0);
 }
 
 /** Parses the created torrent the way that a client which downloads it does. */
@@ -140,7 +200,8 @@ function nameOf(path: string, { root }: FileScan): string {
   });
 }
 
-function checkPieceLength(length: number, { size, path }: { readonly size: number; readonly path: string }): void {
+function checkPieceLength(length: number, shape: Shape & { readonly path: string }): void {
+  const { size, path, version } = shape;
   const isPower = Number.isSafeInteger(length) && Number.isInteger(Math.log2(length));
   const refuse = (why: string): never => {
     throw new ShoalError("usage", { what: "cannot make a torrent", where: path, why });
@@ -149,7 +210,9 @@ function checkPieceLength(length: number, { size, path }: { readonly size: numbe
     refuse(`pieces have a power of two from 16 KiB to 512 MiB, not ${length} bytes`);
   }
   // More digests than this would not fit into a torrent file, and perhaps not into memory.
-  if (Math.ceil(size / length) * DIGEST_BYTES > MAX_TORRENT_SIZE) {
+  const count = piecesOf({ ...shape, pieceLength: length });
+  const each = (version === "v2" ? 0 : DIGEST_BYTES) + (version === "v1" ? 0 : HASH_BYTES);
+  if (count * each > MAX_TORRENT_SIZE || (version === "v2" && count > MAX_V2_PIECES)) {
     refuse(`pieces of ${length} bytes would be too many for ${size} bytes; choose longer ones`);
   }
 }

@@ -24,6 +24,7 @@ import {
   parseInfo,
   parseMagnet,
   parseMetainfo,
+  requireHashes,
   torrentFile,
 } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -172,12 +173,18 @@ async function request(
 }
 
 /** Returns the torrent if it has the info-hash of the magnet link. */
-function checked(meta: Metainfo, { infoHash }: Magnet): Metainfo {
-  if (meta.infoHash.equals(infoHash)) return meta;
+function checked(meta: Metainfo, { infoHash, infoHashV2 }: Magnet): Metainfo {
+  const isOther = infoHashV2 && meta.infoHashV2 && !infoHashV2.equals(meta.infoHashV2);
+  if (meta.infoHash.equals(infoHash) && !isOther) {
+    requireHashes(meta);
+    return meta;
+  }
   throw new ShoalError("torrent", {
     what: "the wrong torrent",
     where: meta.name,
-    why: `its info-hash is ${meta.infoHash.hex}, not ${infoHash.hex}`,
+    why: isOther
+      ? `its v2 info-hash is ${meta.infoHashV2}, not ${infoHashV2}`
+      : `its info-hash is ${meta.infoHash.hex}, not ${infoHash.hex}`,
   });
 }
 

@@ -8,6 +8,7 @@
 import type { PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import type { DhtStatus, TorrentAnnouncer } from "../dht/mod.ts";
 import type { LocalDiscovery } from "../lsd/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
@@ -15,14 +16,15 @@ import type { PeerFinder, PeerSource, PeerSourcesSnapshot } from "../swarm/mod.t
 import type { AnnounceProgress, TrackerEncryption } from "../tracker/announce_request.ts";
 import { Announcer, FAREWELL_MS, type TrackerReport, type TrackerStatus } from "../tracker/announcer.ts";
 import type { UdpTrackers } from "../tracker/udp_trackers.ts";
+import { Announcers } from "./announcers.ts";
 import type { DhtService } from "./dht_service.ts";
 
 /** Options for {@linkcode PeerSources}. */
 export interface PeerSourcesOptions {
   /** System services. */
   readonly platform: Platform;
-  /** Info-hash of the torrent. */
-  readonly infoHash: InfoHash;
+  /** Info-hashes of the torrent, which is announced under each of them. */
+  readonly infoHashes: InfoHashes;
   /** Our peer id, 20 bytes. */
   readonly peerId: Bytes;
   /** TCP port on which the session listens. */
@@ -51,8 +53,8 @@ export interface PeerSourcesOptions {
   wantedPeers(): number;
   /** Returns the payload bytes received so far, or `null` if nothing more is wanted. */
   received(): number | null;
-  /** Called with peers that were found. */
-  readonly onPeers: (addresses: readonly PeerAddress[], source: PeerSource) => void;
+  /** Called with peers that were found under an info-hash. */
+  readonly onPeers: (addresses: readonly PeerAddress[], source: PeerSource, infoHash: InfoHash) => void;
   /** Called with the outcome of each announce. */
   onReport(report: TrackerReport): void;
 }
@@ -83,8 +85,9 @@ export interface LsdStatus {
  */
 export class PeerSources implements PeerFinder {
   readonly #options: PeerSourcesOptions;
-  readonly #announcer: Announcer;
-  #dht: TorrentAnnouncer | null = null;
+  readonly #announcers: Announcers;
+  /** The torrent's info-hashes, each with what announces it in the DHT once that was started. */
+  readonly #infoHashes: { readonly infoHash: InfoHash; dht: TorrentAnnouncer | null }[];
   #heard = 0;
   #isStarted = false;
   #isPaused = false;
@@ -94,10 +97,19 @@ export class PeerSources implements PeerFinder {
 
   constructor(options: PeerSourcesOptions) {
     this.#options = options;
-    const { platform, infoHash, peerId, port, bind, encryption, udp, trackers } = options;
-    this.#announcer = new Announcer({
+    const { infoHashes: { onWire }, trackers } = options;
+    const [first, ...others] = onWire;
+    this.#infoHashes = onWire.map((infoHash) => ({ infoHash, dht: null }));
+    this.#announcers = new Announcers(first!, trackers, (infoHash, tiers) => this.#announcer(infoHash, tiers));
+    for (const infoHash of others) this.#announcers.add(infoHash);
+  }
+
+  #announcer(infoHash: InfoHash, tiers: readonly (readonly string[])[]): Announcer {
+    const options = this.#options;
+    const { platform, peerId, port, bind, encryption, udp } = options;
+    return new Announcer({
       platform,
-      tiers: trackers,
+      tiers,
       isPrivate: () => this.#trackersOnly,
       askAll: () => options.askAllTrackers(),
       infoHash,
@@ -110,14 +122,14 @@ export class PeerSources implements PeerFinder {
       progress: () => options.progress(),
       wantedPeers: () => options.wantedPeers(),
       received: () => options.received(),
-      onPeers: (addresses) => options.onPeers(addresses, "tracker"),
+      onPeers: (addresses) => options.onPeers(addresses, "tracker", infoHash),
       onReport: (report) => options.onReport(report),
     });
   }
 
   /** Current announce URLs in tiers. */
   get trackers(): readonly (readonly string[])[] {
-    return this.#announcer.tiers;
+    return this.#announcers.tiers;
   }
 
   /**
@@ -127,12 +139,19 @@ export class PeerSources implements PeerFinder {
    * @param tiers Announce URLs in tiers. Of a URL that occurs twice, the first occurrence counts.
    */
   setTrackers(tiers: readonly (readonly string[])[]): void {
-    this.#announcer.setTiers(tiers);
+    this.#announcers.setTiers(tiers);
   }
 
   /** Adds trackers; known ones are ignored. A torrent file may list trackers that its magnet link lacks. */
   addTrackers(tiers: readonly (readonly string[])[], options: { readonly always?: boolean } = {}): void {
-    this.#announcer.addTiers(tiers, options);
+    this.#announcers.addTiers(tiers, options);
+  }
+
+  /** Adds an info-hash under which the torrent is known, too. */
+  addInfoHash(infoHash: InfoHash): void {
+    this.#infoHashes.push({ infoHash, dht: null });
+    this.#announcers.add(infoHash);
+    this.#goOn();
   }
 
   /** Starts the sources, or while paused, lets {@linkcode PeerSources.resume} start them. May be called again. */
@@ -144,7 +163,7 @@ export class PeerSources implements PeerFinder {
   /** Sends `stopped` to the trackers, and stops the DHT and local announces, until resumed. May be called again. */
   pause(): void {
     this.#isPaused = true;
-    this.#announcer.pause();
+    this.#announcers.pause();
     this.#stopDhtAndLsd();
   }
 
@@ -166,31 +185,31 @@ export class PeerSources implements PeerFinder {
    * unwanted bytes are missing (BEP 21).
    */
   completed(): void {
-    this.#announcer.completed();
+    this.#announcers.completed();
   }
 
   /** Called when our external port changes. Local service discovery is unaffected: it announces the listening port. */
   externalPortChanged(): void {
-    this.#announcer.moved();
-    this.#dht?.needPeers();
+    this.#announcers.moved();
+    for (const { dht } of this.#infoHashes) dht?.needPeers();
   }
 
   /** Asks for more peers as soon as the sources' intervals allow. */
   needPeers(): void {
     if (!this.#isActive) return;
-    this.#announcer.needPeers();
-    this.#dht?.needPeers();
+    this.#announcers.needPeers();
+    for (const { dht } of this.#infoHashes) dht?.needPeers();
   }
 
   /** Returns the state of each source. */
   status(): SourceStatus {
-    const { local, dht, infoHash } = this.#options;
+    const { local, dht } = this.#options;
     const others = !this.#trackersOnly;
     return {
       active: this.#isActive,
-      trackers: this.#announcer.status(),
-      dht: others && dht ? this.#dht?.status() ?? NEVER_ASKED : null,
-      lsd: others && local ? { heard: this.#heard, nextIn: local.nextIn(infoHash) } : null,
+      trackers: this.#announcers.status(),
+      dht: others && dht ? this.#infoHashes[0]!.dht?.status() ?? NEVER_ASKED : null,
+      lsd: others && local ? { heard: this.#heard, nextIn: local.nextIn(this.#infoHashes[0]!.infoHash) } : null,
     };
   }
 
@@ -225,7 +244,7 @@ export class PeerSources implements PeerFinder {
   stop(deadlineMs: number = FAREWELL_MS): Promise<void> {
     this.#isStopped = true;
     this.#stopDhtAndLsd();
-    return this.#announcer.stop(deadlineMs);
+    return this.#announcers.stop(deadlineMs);
   }
 
   get #isActive(): boolean {
@@ -238,28 +257,34 @@ export class PeerSources implements PeerFinder {
 
   #goOn(): void {
     if (!this.#isActive) return;
-    this.#announcer.start();
+    this.#announcers.start();
     if (this.#trackersOnly) return;
-    const { infoHash, port, dht, local, progress } = this.#options;
-    local?.add(infoHash, {
-      port,
-      onPeer: (address) => {
-        this.#heard++;
-        this.#found([address], "lsd");
-      },
-    });
+    const { port, dht, local, progress } = this.#options;
     const isSeed = () => progress().left === 0;
-    this.#dht ??= dht?.announcer({ infoHash, isSeed, onPeers: (peers) => this.#found(peers, "dht") }) ?? null;
-    this.#dht?.start();
+    for (const own of this.#infoHashes) {
+      const { infoHash } = own;
+      local?.add(infoHash, {
+        port,
+        onPeer: (address) => {
+          this.#heard++;
+          this.#found([address], "lsd", infoHash);
+        },
+      });
+      const onPeers = (peers: readonly PeerAddress[]) => this.#found(peers, "dht", infoHash);
+      own.dht ??= dht?.announcer({ infoHash, isSeed, onPeers }) ?? null;
+      own.dht?.start();
+    }
   }
 
   #stopDhtAndLsd(): void {
-    this.#dht?.stop();
-    this.#options.local?.remove(this.#options.infoHash);
+    for (const { infoHash, dht } of this.#infoHashes) {
+      dht?.stop();
+      this.#options.local?.remove(infoHash);
+    }
   }
 
-  #found(addresses: readonly PeerAddress[], source: PeerSource): void {
-    if (this.#isActive && !this.#trackersOnly) this.#options.onPeers(addresses, source);
+  #found(addresses: readonly PeerAddress[], source: PeerSource, infoHash: InfoHash): void {
+    if (this.#isActive && !this.#trackersOnly) this.#options.onPeers(addresses, source, infoHash);
   }
 }
 

@@ -7,16 +7,18 @@
 import { formatAddress, type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import { type InfoHashes, InfoHashMap } from "../base/info_hashes.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
 import { MAX_METAINFO_READS } from "../base/defences.ts";
 import { ReadBudget } from "../base/read_budget.ts";
 import { redact, secretsIn } from "../base/secrets.ts";
 import { LocalDiscovery } from "../lsd/local_discovery.ts";
-import type { Magnet, Metainfo } from "../metainfo/mod.ts";
+import { infoHashesOf, type Magnet, type Metainfo, requireHashes } from "../metainfo/mod.ts";
 import { onShortage } from "../platform/descriptors.ts";
 import { ListenError } from "../platform/listen_error.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import {
+  duplicateError,
   type EventOptions,
   type EventStream,
   type MetadataSearch,
@@ -70,9 +72,9 @@ export class Session {
   readonly #resources: SharedResources;
   readonly #metainfoReads = new ReadBudget(MAX_METAINFO_READS);
   readonly #store: SessionStore;
-  readonly #torrents = new Map<string, Torrent>();
+  readonly #torrents = new InfoHashMap<Torrent>();
   /** Removals in progress, by info-hash. */
-  readonly #removing = new Map<string, Promise<void>>();
+  readonly #removing = new InfoHashMap<Promise<void>>();
   /** Torrents whose files are being removed as well. */
   readonly #discarded = new WeakSet<Torrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
@@ -157,7 +159,7 @@ export class Session {
 
   /** Returns the torrent with an info-hash, or `null` if the session has none. */
   get(infoHash: InfoHash): TorrentHandle | null {
-    return this.#torrents.get(infoHash.hex) ?? null;
+    return this.#torrents.get(infoHash) ?? null;
   }
 
   /**
@@ -170,13 +172,13 @@ export class Session {
    */
   async remove(torrent: TorrentHandle, options: RemoveOptions = {}): Promise<void> {
     const { infoHash, name } = torrent;
-    const own = this.#torrents.get(infoHash.hex);
-    if (own === undefined || own !== torrent || this.#removing.has(infoHash.hex)) {
+    const own = this.#torrents.get(infoHash);
+    if (own === undefined || own !== torrent || this.#removing.get(infoHash) !== undefined) {
       const why = "it isn't in this session, or has been stopped";
       throw new ShoalError("usage", { what: "cannot remove the torrent", where: name, why });
     }
     const done = this.#remove(own, options);
-    this.#removing.set(infoHash.hex, done.catch(() => {}));
+    this.#removing.set(own.infoHashes, done.catch(() => {}));
     await done;
   }
 
@@ -194,7 +196,7 @@ export class Session {
     } finally {
       this.#store.remove(infoHash);
       await this.#store.flush();
-      this.#removing.delete(infoHash.hex);
+      this.#removing.delete(this.#removing.get(infoHash)!);
       this.#emit({ event: "removed", infohash: infoHash.hex, data });
     }
   }
@@ -216,7 +218,7 @@ export class Session {
     if (this.#stopped) return; // The session was stopped meanwhile.
     this.#listener = new PeerListener(this.#platform, {
       listener: this.#listen(),
-      find: (infoHash) => this.#torrents.get(infoHash.hex)?.acceptor ?? null,
+      find: (infoHash) => this.#torrents.get(infoHash)?.acceptor ?? null,
       blocks: (host) => this.#blocks(host),
       open: (connection) => this.#resources.encryption.receive(connection),
       refused: (address, message) =>
@@ -280,19 +282,21 @@ export class Session {
    * @param options See {@linkcode AddOptions}.
    * @returns The torrent; the existing one if the session has it already.
    * @throws {ShoalError} Of kind `usage` if the session has the torrent with another folder or another selection of
-   * files.
+   * files; of kind `torrent` if hashes of its pieces are missing (BEP 52), as in a magnet link with a v2 info-hash only.
    */
   async add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentHandle> {
-    const key = source.infoHash.hex;
-    if (!this.#torrents.has(key)) await this.#removing.get(key); // The removal would forget the new torrent.
+    requireHashes(source);
+    const infoHashes = infoHashesOf(source);
+    // The removal would forget the new torrent.
+    if (this.#torrents.find(infoHashes) === undefined) await this.#removing.find(infoHashes);
     if (this.#stopped) throw new Error("The session has been stopped");
-    const there = this.#torrents.get(key);
+    const there = this.#torrents.find(infoHashes);
     if (there !== undefined) {
       there.merge(source, options);
       this.#resolvePeers(there, source);
       return there;
     }
-    const torrent = new Torrent({
+    const torrent: Torrent = new Torrent({
       shared: this.#shared,
       source,
       add: options,
@@ -302,19 +306,27 @@ export class Session {
       emit: (event) => this.#emit(event),
       subscribe: (listener) => this.subscribe((event) => listener(event as TorrentEvent)),
       over: this.#over.promise,
+      named: (more) => {
+        const other = [...this.#torrents.all(more)].find((found) => found !== torrent);
+        if (other !== undefined) throw duplicateError(torrent.name, `it is the same torrent as ${other.name}`);
+        this.#name(torrent, more);
+      },
       gone: () => {
-        this.#torrents.delete(key);
+        for (const infoHash of this.#torrents.delete(torrent)) this.#resources.encryption.remove(infoHash);
         this.#store.leave(source.infoHash);
-        this.#resources.encryption.remove(source.infoHash);
       },
     });
-    this.#torrents.set(key, torrent);
-    this.#resources.encryption.add(source.infoHash);
+    this.#name(torrent, infoHashes);
     const origin = { source, add: options, oneOff: this.#options.oneOff ?? false };
     this.#store.add(keptTorrent(torrent, { ...origin, isRemoving: () => this.#discarded.has(torrent) }));
     torrent.start();
     this.#resolvePeers(torrent, source);
     return torrent;
+  }
+
+  /** Accepts connections for a torrent by its info-hashes. The only place that adds some. */
+  #name(torrent: Torrent, infoHashes: InfoHashes): void {
+    for (const infoHash of this.#torrents.set(infoHashes, torrent)) this.#resources.encryption.add(infoHash);
   }
 
   /** Resolves the host names of peers that a magnet link names, and adds the peers. */
@@ -328,7 +340,7 @@ export class Session {
     const { mode } = this.#resources.encryption;
     return new PeerSources({
       platform: this.#platform,
-      infoHash: host.infoHash,
+      infoHashes: host.infoHashes,
       peerId: this.#resources.peerId,
       port: this.port,
       portFor: (to) => this.#reachability?.portFor("tcp", to) ?? this.port,
@@ -343,7 +355,7 @@ export class Session {
       progress: () => host.progress(),
       wantedPeers: () => host.wantedPeers(),
       received: () => host.received(),
-      onPeers: (addresses, source) => host.onPeers(addresses, source),
+      onPeers: (addresses, source, infoHash) => host.onPeers(addresses, source, infoHash),
       onReport: (report) => this.#reported(report, host),
     });
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Metainfo, pathsOnDisk, pieceHash } from "../metainfo/mod.ts";
+import { digestsOf, layoutOf, type Metainfo, pathsOnDisk, requireHashes } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type Verification, verifyFiles } from "../storage/mod.ts";
 
@@ -39,7 +39,7 @@ export interface VerifyOptions {
  * @param options See {@linkcode VerifyOptions}.
  * @returns The verdict on each file, and the number of valid pieces.
  * @throws {ShoalError} Of kind `storage` if the folder doesn't exist, or a file in it can't be read. Of kind `torrent` if
- * it is a file and the torrent has several.
+ * hashes of the torrent's pieces are missing, or if the folder is a file and the torrent has several.
  * @throws The signal's reason, when it is aborted.
  *
  * @example
@@ -48,14 +48,15 @@ export interface VerifyOptions {
  * const bad = files.filter((file) => file.verdict !== "right");
  * ```
  */
-export function verify(meta: Metainfo, options: VerifyOptions): Promise<Verification> {
+export async function verify(meta: Metainfo, options: VerifyOptions): Promise<Verification> {
+  requireHashes(meta);
   const { platform, folder, signal } = options;
-  return verifyFiles(meta, {
+  return await verifyFiles(layoutOf(meta), {
     platform,
     folder,
     wanted: options.files,
     infoHash: meta.infoHash,
-    pieceHash: (index) => pieceHash(meta, index),
+    verifier: digestsOf(meta),
     pathsOf: (index) => pathsOnDisk(meta.files[index]!),
     onProgress: (fraction, bytes) => options.onProgress?.(fraction, bytes),
     signal,

@@ -5,8 +5,9 @@
  */
 
 import { Bitfield } from "../base/bitfield.ts";
-import { type Bytes, equalBytes } from "../base/bytes.ts";
-import { DIGEST_BYTES, PieceDigests } from "../platform/piece_digests.ts";
+import type { Bytes } from "../base/bytes.ts";
+import type { DigestVerifier, PieceHashing } from "../base/piece_verifier.ts";
+import { digestBytes, PieceDigests } from "../platform/piece_digests.ts";
 import type { FileHashers, FileSegment, Platform } from "../platform/platform.ts";
 import type { DiskFiles } from "./disk_files.ts";
 import type { FileMap } from "./layout.ts";
@@ -15,7 +16,7 @@ import type { FileMap } from "./layout.ts";
 interface CommonOptions {
   /** Files of the torrent. */
   readonly disk: Pick<DiskFiles, "read" | "pathOf">;
-  /** Clock, SHA-1 and hashing threads. */
+  /** Clock, digests and hashing threads. */
   readonly platform: Pick<Platform, "now" | "digest" | "startFileHashers">;
   /** Called with the progress from 0 to 1, at most ten times a second and once at the end. */
   onProgress(fraction: number): void;
@@ -27,12 +28,14 @@ interface CommonOptions {
 
 /** Options for {@linkcode checkPieces}. */
 export interface CheckOptions extends CommonOptions {
-  /** Returns the expected SHA-1 digest of a piece. */
-  pieceHash(index: number): Uint8Array;
+  /** Tells how pieces are hashed, and whether a digest is right. */
+  readonly verifier: DigestVerifier;
 }
 
 /** Options for {@linkcode hashPieces}. */
 export interface HashOptions extends CommonOptions {
+  /** Returns how a piece is hashed; see {@linkcode DigestVerifier}. */
+  hashing(index: number): PieceHashing;
   /** Called with the digest of each piece, in any order. */
   take(index: number, digest: Bytes): void;
 }
@@ -41,6 +44,8 @@ export interface HashOptions extends CommonOptions {
 interface Run {
   readonly first: number;
   readonly count: number;
+  /** How all of them are hashed. */
+  readonly hashing: PieceHashing;
 }
 
 /** Small pieces are hashed in batches of up to this many bytes, so that a thread has a few milliseconds of work. */
@@ -66,10 +71,12 @@ const REPORT_INTERVAL = 100;
  */
 export async function checkPieces(map: FileMap, wanted: Bitfield, options: CheckOptions): Promise<Bitfield> {
   const right = new Bitfield(wanted.length);
+  const { verifier } = options;
   await hashPieces(map, wanted, {
     ...options,
+    hashing: (index) => verifier.hashing(index),
     take(index, digest) {
-      if (equalBytes(digest, options.pieceHash(index))) right.set(index);
+      if (verifier.matches(index, digest)) right.set(index);
     },
   });
   return right;
@@ -172,7 +179,7 @@ class Hashing {
     signal?.addEventListener("abort", abort);
     this.#turns.enter();
     try {
-      for (const run of runs(wanted, this.#batchSize())) {
+      for (const run of this.#runs(wanted, this.#batchSize())) {
         this.#start(run);
         while (this.#running >= lanes) await this.#change();
       }
@@ -190,6 +197,23 @@ class Hashing {
   #batchSize(): number {
     const { pieceLength, pieceCount, files } = this.#map.layout;
     return Math.max(1, Math.floor(Math.min(BATCH_BYTES / pieceLength, BATCH_FILES * pieceCount / files.length)));
+  }
+
+  /** Yields runs of consecutive wanted pieces that are hashed alike, none longer than `limit`. */
+  *#runs(wanted: Bitfield, limit: number): Generator<Run> {
+    let first = -1;
+    let count = 0;
+    let hashing: PieceHashing | null = null;
+    for (const piece of wanted) {
+      const next = this.#parts.hashing(piece);
+      if (hashing !== null && (piece !== first + count || count === limit || next !== hashing)) {
+        yield { first, count, hashing };
+        count = 0;
+      }
+      if (count++ === 0) first = piece;
+      hashing = next;
+    }
+    if (hashing !== null) yield { first, count, hashing };
   }
 
   #start(run: Run): void {
@@ -215,9 +239,8 @@ class Hashing {
     const { take, wanted, platform, onProgress } = this.#parts;
     const digests = await this.#hashOnThreads(run) ?? await this.#inTurn(run);
     if (this.#failure !== null) return;
-    for (let i = 0; i < run.count; i++) {
-      take(run.first + i, digests.subarray(i * DIGEST_BYTES, (i + 1) * DIGEST_BYTES));
-    }
+    const length = digestBytes(run.hashing);
+    for (let i = 0; i < run.count; i++) take(run.first + i, digests.subarray(i * length, (i + 1) * length));
     this.#done += run.count;
     const now = platform.now();
     if (now - this.#reported < REPORT_INTERVAL && this.#done < wanted.count) return;
@@ -231,7 +254,7 @@ class Hashing {
     if (hashers === null) return null;
     const segments = segmentsOf(this.#map, { run, pathOf: (file) => disk.pathOf(file) });
     try {
-      return await hashers.hash({ segments, pieceLength: this.#map.layout.pieceLength });
+      return await hashers.hash({ segments, pieceLength: this.#map.layout.pieceLength, hashing: run.hashing });
     } catch {
       return null; // a crashed thread loses no data, and a broken file is reported when it is read here
     }
@@ -251,7 +274,11 @@ class Hashing {
     const { disk, platform } = this.#parts;
     const { pieceLength } = this.#map.layout;
     const total = sizeOf(this.#map, run);
-    const pieces = new PieceDigests(() => platform.digest("sha1"), { pieceLength, total });
+    const pieces = new PieceDigests((algorithm) => platform.digest(algorithm), {
+      hashing: run.hashing,
+      pieceLength,
+      total,
+    });
     for (let at = 0; at < total && this.#failure === null; at += READ_BYTES) {
       const part = buffer.subarray(0, Math.min(READ_BYTES, total - at));
       await disk.read(run.first * pieceLength + at, part);
@@ -284,18 +311,4 @@ function segmentsOf(
   }
   padTo(total);
   return segments;
-}
-
-/** Yields runs of consecutive wanted pieces, none longer than `limit`. */
-function* runs(wanted: Bitfield, limit: number): Generator<Run> {
-  let first = -1;
-  let count = 0;
-  for (const piece of wanted) {
-    if (count > 0 && (piece !== first + count || count === limit)) {
-      yield { first, count };
-      count = 0;
-    }
-    if (count++ === 0) first = piece;
-  }
-  if (count > 0) yield { first, count };
 }

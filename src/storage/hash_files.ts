@@ -6,6 +6,7 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
+import type { PieceHashing } from "../base/piece_verifier.ts";
 import { DIGEST_BYTES } from "../platform/piece_digests.ts";
 import type { Platform } from "../platform/platform.ts";
 import { hashPieces } from "./checker.ts";
@@ -18,7 +19,7 @@ import { OpenFiles } from "./open_files.ts";
 
 /** Options for {@linkcode hashFiles}. */
 export interface HashFilesOptions {
-  /** Clock, files, SHA-1 and hashing threads. */
+  /** Clock, files, digests and hashing threads. */
   readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
   /** Piece length in bytes. */
   readonly pieceLength: number;
@@ -30,6 +31,8 @@ export interface HashFilesOptions {
 
 /** Largest number of files that are open at one time on this thread. */
 const MAX_OPEN_FILES = 16;
+/** How pieces of v1 torrents are hashed. */
+const V1: PieceHashing = { digest: "sha1" };
 /** Largest number of file status calls under way at one time. */
 const LOOKS = 16;
 
@@ -59,6 +62,7 @@ export async function hashFiles(files: readonly ScannedFile[], options: HashFile
         read: (offset, into) => readRanges(access, { ranges: map.ranges(offset, into.length), into }),
       },
       platform,
+      hashing: () => V1,
       take: (index, digest) => digests.set(digest, index * DIGEST_BYTES),
       onProgress: (fraction) => onProgress(fraction, Math.round(fraction * totalLength)),
       signal,
@@ -86,7 +90,7 @@ function layoutOf(files: readonly ScannedFile[], pieceLength: number) {
 }
 
 /** Throws if a file has changed. Every write shows in the file's size or modification time. */
-async function checkUnchanged(
+export async function checkUnchanged(
   files: readonly ScannedFile[],
   { fs }: { readonly fs: Platform["files"] },
 ): Promise<void> {

@@ -17,10 +17,15 @@ export interface StorageLayout {
   readonly pieceLength: number;
   /** Number of pieces. */
   readonly pieceCount: number;
-  /** Total size in bytes. */
+  /** Total size in bytes, with the gaps before files. */
   readonly totalLength: number;
-  /** Files, in the order of their bytes. */
+  /**
+   * Files, in the order of their bytes. Each begins where the one before ends, or at the next piece. A gap between two
+   * files belongs to no piece.
+   */
   readonly files: readonly StorageFile[];
+  /** Returns the size of a piece in bytes. When absent, every piece but the last has the piece length. */
+  pieceSize?(index: number): number;
 }
 
 /** One file of a torrent. */
@@ -101,8 +106,11 @@ export class FileMap {
     }
     let end = 0;
     for (const file of files) {
-      if (file.offset !== end) throw new RangeError(`A file is at byte ${file.offset}, the one before ends at ${end}`);
-      end += file.length;
+      const next = layout.pieceSize ? Math.ceil(end / pieceLength) * pieceLength : end;
+      if (file.offset !== end && file.offset !== next) {
+        throw new RangeError(`A file is at byte ${file.offset}, the one before ends at ${end}`);
+      }
+      end = file.offset + file.length;
     }
     if (end !== totalLength) throw new RangeError(`The files have ${end} bytes, the torrent ${totalLength}`);
     this.layout = layout;
@@ -194,7 +202,7 @@ export class FileMap {
   /** Returns the size of a piece in bytes. */
   pieceSize(index: number): number {
     const { pieceLength, totalLength } = this.layout;
-    return Math.min(pieceLength, totalLength - index * pieceLength);
+    return this.layout.pieceSize?.(index) ?? Math.min(pieceLength, totalLength - index * pieceLength);
   }
 
   /** Returns where a piece is stored, padding left out. */

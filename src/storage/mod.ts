@@ -16,6 +16,7 @@ export {
 export { nothingIn, type SearchedPlace } from "./find_place.ts";
 export { hasData, type HasDataOptions } from "./has_data.ts";
 export { hashFiles, type HashFilesOptions } from "./hash_files.ts";
+export { type FileTree, type HashedTrees, hashTrees, type HashTreesOptions } from "./hash_trees.ts";
 export { type StorageFile, type StorageLayout } from "./layout.ts";
 export { type StartMode } from "./resume_plan.ts";
 export {

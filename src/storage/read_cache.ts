@@ -217,7 +217,8 @@ export class ReadCache {
     const groupLength = this.#grouped * pieceLength;
     const groupStart = Math.floor(key / this.#perGroup) * groupLength;
     const offset = groupStart + (key % this.#perGroup) * this.#length;
-    const end = Math.min(offset + this.#length, groupStart + groupLength, totalLength);
+    // Peers may ask for padding behind the last byte of the torrent.
+    const end = Math.max(offset, Math.min(offset + this.#length, groupStart + groupLength, totalLength));
     const generation = this.#generation;
     // All buffers have the same length, so that they can be reused.
     const buffer = this.#memory.tryToRead(this.#length) ?? await this.#memory.toRead(this.#length);
@@ -225,7 +226,8 @@ export class ReadCache {
     try {
       // If the cache was cleared meanwhile, the extent may have the wrong shape, and no read uses it.
       if (generation !== this.#generation) return;
-      await this.#options.read(offset, buffer.subarray(0, end - offset));
+      if (end > offset) await this.#options.read(offset, buffer.subarray(0, end - offset));
+      buffer.fill(0, end - offset); // the buffer may hold bytes of other data
       loaded = generation === this.#generation;
     } finally {
       if (loaded) this.#keep(key, buffer);

@@ -347,7 +347,9 @@ export class Storage {
     if (!this.#working.now.have.has(index)) {
       return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
     }
-    if (begin < 0 || length < 0 || begin + length > this.#working.now.map.pieceSize(index)) {
+    // Padding after a piece can be read as well.
+    const { pieceLength, totalLength } = this.#layout;
+    if (begin < 0 || length < 0 || begin + length > Math.min(pieceLength, totalLength - index * pieceLength)) {
       return Promise.reject(new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
     }
     return this.#cache.load(index, begin, length);

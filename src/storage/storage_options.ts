@@ -7,6 +7,7 @@
 import type { StartMode } from "./resume_plan.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
+import type { DigestVerifier } from "../base/piece_verifier.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { StorageError } from "./errors.ts";
 
@@ -15,7 +16,7 @@ export const MAX_OPEN_FILES = 128;
 
 /** Options for `Storage`. */
 export interface StorageOptions {
-  /** Clocks, timers, files, SHA-1 and hashing threads. */
+  /** Clocks, timers, files, digests and hashing threads. */
   readonly platform: Pick<
     Platform,
     "now" | "wallClock" | "after" | "files" | "sha1" | "digest" | "startFileHashers"
@@ -25,8 +26,8 @@ export interface StorageOptions {
    * folder, or that file or folder itself, under any name.
    */
   readonly folder: string;
-  /** Returns the expected SHA-1 digest of a piece. */
-  pieceHash(index: number): Uint8Array;
+  /** Tells how pieces are hashed, and whether a digest is right. */
+  readonly verifier: DigestVerifier;
   /** Info-hash of the torrent, which also names the resume file. */
   readonly infoHash: InfoHash;
   /**

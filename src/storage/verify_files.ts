@@ -6,6 +6,7 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { DigestVerifier } from "../base/piece_verifier.ts";
 import type { Platform } from "../platform/platform.ts";
 import { checkPieces } from "./checker.ts";
 import { DiskFiles } from "./disk_files.ts";
@@ -53,7 +54,7 @@ export interface Verification {
 
 /** Options for {@linkcode verifyFiles}. */
 export interface VerifyFilesOptions {
-  /** Clock, files, SHA-1 and hashing threads. */
+  /** Clock, files, digests and hashing threads. */
   readonly platform: Pick<Platform, "now" | "files" | "digest" | "startFileHashers">;
   /**
    * Folder that holds the torrent's file or top folder, or that file or folder itself, under any name. Links in it are
@@ -66,8 +67,8 @@ export interface VerifyFilesOptions {
   readonly infoHash?: InfoHash | undefined;
   /** Returns all paths at which a file may be, the likeliest first. Only the path in the layout is used when absent. */
   pathsOf?(index: number): readonly (readonly string[])[];
-  /** Returns the expected SHA-1 digest of a piece. */
-  pieceHash(index: number): Uint8Array;
+  /** Tells how pieces are hashed, and whether a digest is right. */
+  readonly verifier: DigestVerifier;
   /**
    * Called with the progress, from 0 to 1 and in bytes, at most ten times a second. Not called if there is nothing to
    * hash.
@@ -90,7 +91,7 @@ const MAX_OPEN_FILES = 16;
  * @throws The signal's reason, when it is aborted.
  */
 export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOptions): Promise<Verification> {
-  const { platform, folder, wanted, infoHash, pieceHash, onProgress, signal } = options;
+  const { platform, folder, wanted, infoHash, verifier, onProgress, signal } = options;
   const map = new FileMap(layout, wanted ?? null);
   const disk = new DiskFiles(map, {
     files: platform.files,
@@ -113,7 +114,7 @@ export async function verifyFiles(layout: StorageLayout, options: VerifyFilesOpt
     const right = await checkPieces(map, check, {
       disk,
       platform,
-      pieceHash: (index) => pieceHash(index),
+      verifier,
       onProgress: (fraction) => onProgress(fraction, Math.round(fraction * bytes)),
       signal,
     });

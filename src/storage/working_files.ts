@@ -380,7 +380,7 @@ export class WorkingFiles {
     return checkPieces(on.map, pieces, {
       disk: on.disk,
       platform: this.#options.platform,
-      pieceHash: (index) => this.#options.pieceHash(index),
+      verifier: this.#options.verifier,
       onProgress,
       signal: this.endingBy(signal),
     });

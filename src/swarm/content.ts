@@ -7,8 +7,9 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
+import type { PieceVerifier } from "../base/piece_verifier.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
-import { type Metainfo, pathsOnDisk, pieceHash, pieceSize } from "../metainfo/mod.ts";
+import { layoutOf, type Metainfo, pathsOnDisk, verifierOf } from "../metainfo/mod.ts";
 import type { BandwidthParties, Block, Peer } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type MoveProgress, type SearchedPlace, type StartMode, Storage } from "../storage/mod.ts";
@@ -86,6 +87,8 @@ const MUCH_TO_CHECK = 64 * 1024 * 1024;
 export class Content {
   /** The torrent. */
   readonly meta: Metainfo;
+  /** Tells how long pieces are, and whether they are right. */
+  readonly verifier: PieceVerifier;
   /** The web seeds; `null` while there has been nothing to fetch from them. */
   webSeeds: WebSeeds | null = null;
   /** Super-seeding; `null` unless the torrent was complete when it was opened. */
@@ -122,11 +125,12 @@ export class Content {
     this.#wanted = wantedPiecesOf(meta, files);
     this.#whole = files === undefined ? this.#wanted : wantedPiecesOf(meta);
     this.#moreWebSeeds = [...options.webSeeds];
-    this.#storage = new Storage(meta, {
+    this.verifier = verifierOf(meta, platform);
+    this.#storage = new Storage(layoutOf(meta), {
       ...(files !== undefined && { files }),
       platform,
       folder,
-      pieceHash: (index) => pieceHash(meta, index),
+      verifier: this.verifier,
       pathsOf: (index) => pathsOnDisk(meta.files[index]!),
       infoHash: meta.infoHash,
       stateFolder: options.stateFolder,
@@ -488,11 +492,9 @@ export class Content {
   }
 
   #newDownload(have: Bitfield): PieceDownload {
-    const { meta, platform } = this.#options;
+    const { platform } = this.#options;
     const host = this.#host;
     return new PieceDownload({
-      pieceSize: (index) => pieceSize(meta, index),
-      pieceHash: (index) => pieceHash(meta, index),
       writePiece: (index, data) => this.#storage.writePiece(index, data),
       hasPlace: (index) => this.#storage.hasPlace(index),
       writePart: (index, begin, data) => this.#storage.writePart(index, begin, data),
@@ -507,7 +509,7 @@ export class Content {
       sentWrongData: (liar, index) =>
         (this.webSeeds?.knows(liar) ? this.webSeeds : host).ban(liar, `it sent wrong data for piece ${index}`),
       diskFailed: (error) => host.failed(error),
-    }, { have, wanted: this.#wanted.pieces, pool: this.#pool, platform });
+    }, { have, wanted: this.#wanted.pieces, pool: this.#pool, platform, verifier: this.verifier });
   }
 
   #pieceDone(index: number): void {

@@ -7,7 +7,7 @@
 
 import { raceAbort } from "../base/abort.ts";
 import type { Bytes } from "../base/bytes.ts";
-import type { Magnet, Metainfo } from "../metainfo/mod.ts";
+import { infoHashesOf, type Magnet, type Metainfo } from "../metainfo/mod.ts";
 import { MetadataFetch } from "./metadata/metadata_fetch.ts";
 import type { Swarm } from "./swarm.ts";
 import type { Shared, TorrentOptions } from "./torrent_options.ts";
@@ -86,10 +86,10 @@ export class MagnetResolver {
   #askPeers(): Promise<Bytes> {
     const { promise, resolve } = Promise.withResolvers<Bytes>();
     if (this.#isGiven) return promise;
-    const { magnet: { infoHash }, shared, swarm } = this.#options;
+    const { magnet, shared, swarm } = this.#options;
     this.#fetch = new MetadataFetch({
       platform: shared.platform,
-      infoHash,
+      infoHashes: infoHashesOf(magnet),
       memory: shared.metadataMemory,
       ban: (host, reason) => swarm.ban(host, reason),
       found: resolve,

@@ -17,6 +17,7 @@ export {
 } from "../peer/mod.ts";
 export type { MoveProgress } from "../storage/mod.ts";
 export type { DhtLink } from "./dht_link.ts";
+export { duplicateError } from "./duplicate_add.ts";
 export {
   type AnyEvent,
   type EventOptions,

@@ -12,7 +12,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { DataMemory } from "../base/data_memory.ts";
 import { messageOf, type ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { pieceSize } from "../metainfo/mod.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import type {
   BandwidthParties,
   Block,
@@ -67,8 +67,8 @@ export interface SwarmEvents {
 export interface SwarmOptions {
   /** What the session shares. */
   readonly shared: Shared;
-  /** Info-hash of the torrent. */
-  readonly infoHash: InfoHash;
+  /** Returns the info-hashes of the torrent that are known. */
+  infoHashes(): InfoHashes;
   /** Rate limits of all peers. */
   readonly limits: BandwidthParties;
   /** The torrent. */
@@ -112,7 +112,7 @@ export class Swarm implements PeerHost {
         failed: (error: ShoalError) => events.failed(error),
         emit: (event) => events.tell(event),
       },
-      handshake: () => this.handshake,
+      handshake: (infoHash) => this.handshakeFor(infoHash),
       manager: new ConnectionManager({ ...policy, random: () => platform.random() }),
     });
     this.#peers.shut("the torrent is not at work");
@@ -165,9 +165,11 @@ export class Swarm implements PeerHost {
     return this.#peers.size < ENOUGH_FOR_SEED ? Math.min(this.#peers.room, ENOUGH_FOR_SEED) : 0;
   }
 
-  /** Our handshake. */
-  get handshake(): Handshake {
-    const { infoHash, shared: { peerId } } = this.#options;
+  /** Returns our handshake for an info-hash of the torrent; the first if it is absent, or none of the torrent's. */
+  handshakeFor(wanted?: InfoHash): Handshake {
+    const { shared: { peerId } } = this.#options;
+    const infoHashes = this.#options.infoHashes();
+    const infoHash = wanted !== undefined && infoHashes.has(wanted) ? wanted : infoHashes.onWire[0]!;
     return { infoHash, peerId, fast: true, extended: true, dht: this.#dht !== null };
   }
 
@@ -176,9 +178,13 @@ export class Swarm implements PeerHost {
     return this.#isPrivate ? null : this.#options.shared.dht;
   }
 
-  /** Adds addresses of peers. */
-  add(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
-    this.#peers.add(addresses, source);
+  /**
+   * Adds addresses of peers.
+   *
+   * @param infoHash Info-hash under which the peers were found; they may know no other.
+   */
+  add(addresses: Iterable<PeerAddress>, source?: PeerSource, infoHash?: InfoHash): void {
+    this.#peers.add(addresses, source, infoHash);
     this.#options.events.wake();
   }
 
@@ -235,7 +241,8 @@ export class Swarm implements PeerHost {
     this.pieceCount = content.meta.pieceCount;
     const host = {
       now: () => this.now(),
-      addPeers: (addresses: readonly PeerAddress[], source: PeerSource) => this.add(addresses, source),
+      addPeers: (addresses: readonly PeerAddress[], source: PeerSource, infoHash: InfoHash) =>
+        this.add(addresses, source, infoHash),
       get have() {
         return content.have;
       },
@@ -309,7 +316,7 @@ export class Swarm implements PeerHost {
   }
 
   #joined(peer: Peer, extended: boolean): void {
-    const { shared, infoHash, events } = this.#options;
+    const { shared, events } = this.#options;
     const content = this.#content;
     if (content === null && !extended) {
       return peer.output.close("it can't give us the metadata, since it speaks no extensions");
@@ -323,7 +330,7 @@ export class Swarm implements PeerHost {
     if (content === null) return;
     content.superSeeding?.offer(peer, now);
     content.download.joined(peer);
-    grantAllowedFast(peer, { have: content.have, infoHash, platform: shared.platform })
+    grantAllowedFast(peer, { have: content.have, infoHash: peer.infoHash, platform: shared.platform })
       .catch((error) => events.failed(error));
   }
 
@@ -378,7 +385,11 @@ export class Swarm implements PeerHost {
   }
 
   pieceSize(index: number): number {
-    return pieceSize(this.#content!.meta, index);
+    return this.#content!.verifier.pieceSize(index);
+  }
+
+  servedSize(index: number): number {
+    return this.#content!.verifier.servedSize(index);
   }
 
   now(): number {

@@ -12,7 +12,8 @@
 import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import { type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
+import { infoHashesOf, type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
 import { type Block, type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
 import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions, PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
@@ -56,6 +57,8 @@ type Wish = "run" | "paused" | "queued";
 export class Torrent implements TorrentHandle {
   /** Which torrent. */
   readonly infoHash: InfoHash;
+  /** Every info-hash by which peers know the torrent, as far as they are known. */
+  infoHashes: InfoHashes;
   readonly #reading: ReadSource;
   readonly #options: TorrentOptions;
   readonly #swarm: Swarm;
@@ -118,11 +121,12 @@ export class Torrent implements TorrentHandle {
     this.#folder = incomplete ?? folder;
     this.#isPlaced = this.#folder === folder;
     this.infoHash = source.infoHash;
+    this.infoHashes = infoHashesOf(source);
     this.#startedAt = shared.platform.now();
     this.#reason = new WaitingReason(this.#startedAt);
     this.#swarm = new Swarm({
       shared,
-      infoHash: this.infoHash,
+      infoHashes: () => this.infoHashes,
       limits: options.limits,
       events: {
         needPeers: () => isActive(this.#state) && this.#finder.needPeers(),
@@ -133,6 +137,7 @@ export class Torrent implements TorrentHandle {
     });
     this.#finder = options.findPeers({
       infoHash: this.infoHash,
+      infoHashes: this.infoHashes,
       trackers: source.trackers,
       // A magnet link has no tiers. A private torrent's trackers are asked in order all the same (BEP 27).
       asksAllTrackers: () => isMagnet(source) && !this.#meta?.private,
@@ -140,7 +145,7 @@ export class Torrent implements TorrentHandle {
       progress: () => this.#progress(),
       wantedPeers: () => this.#swarm.wantedPeers,
       received: () => this.complete ? null : this.downloaded,
-      onPeers: (addresses, from) => this.#foundPeers(addresses, from),
+      onPeers: (addresses, from, infoHash) => this.#foundPeers(addresses, from, infoHash),
       heardOfSeeds: (count) => {
         if (count > 1) this.#content?.superSeeding?.end();
       },
@@ -644,10 +649,20 @@ export class Torrent implements TorrentHandle {
       this.#finder.keepPrivate();
       this.#swarm.keepPrivate();
     } else shared.dht?.addHosts(meta.nodes);
+    this.#learn(infoHashesOf(meta));
     if (this.#hasOwnTrackers) return;
     if (!this.#keepsToItsTrackers || !isMagnet(source)) return this.#finder.addTrackers(meta.trackers);
     this.#finder.setTrackers(meta.trackers);
     this.#warnLeftOut({ trackers: [...source.trackers, ...(this.#add.trackers ?? [])], webSeeds: [] }, meta);
+  }
+
+  /** Takes the info-hashes of the metadata, which may be more than those of the magnet link. */
+  #learn(infoHashes: InfoHashes): void {
+    const more = infoHashes.onWire.filter((infoHash) => !this.infoHashes.has(infoHash));
+    if (more.length === 0) return;
+    this.#options.named(infoHashes);
+    this.infoHashes = infoHashes;
+    for (const infoHash of more) this.#finder.addInfoHash(infoHash);
   }
 
   #newContent(meta: Metainfo): Content {
@@ -959,9 +974,9 @@ export class Torrent implements TorrentHandle {
     }
   }
 
-  #foundPeers(addresses: readonly PeerAddress[], source: PeerSource): void {
+  #foundPeers(addresses: readonly PeerAddress[], source: PeerSource, infoHash?: InfoHash): void {
     this.#reason.invalidate();
-    if (!isOver(this.#state)) this.#swarm.add(addresses, source);
+    if (!isOver(this.#state)) this.#swarm.add(addresses, source, infoHash);
   }
 
   /** Regular work. Returns the milliseconds until the next call, unless the torrent is woken before. */

@@ -7,6 +7,7 @@
 import type { PeerAddress } from "../base/address.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
 import type { Magnet, Metainfo } from "../metainfo/mod.ts";
 import type { BandwidthParties, ReadTurns, Transport } from "../peer/mod.ts";
@@ -125,6 +126,8 @@ export interface PeerFinder {
    * @param options Whether they are announced to whatever other trackers answer (default `false`).
    */
   addTrackers(tiers: readonly (readonly string[])[], options?: { readonly always?: boolean }): void;
+  /** Adds an info-hash under which the torrent is known, too. */
+  addInfoHash(infoHash: InfoHash): void;
   /** Called when the download is complete. */
   completed(): void;
   /** Called when there are few peers, or when trackers should hear of our progress soon. */
@@ -137,8 +140,10 @@ export interface PeerFinder {
 
 /** What a {@linkcode PeerFinder} needs from the torrent. */
 export interface PeerFinderHost {
-  /** Info-hash of the torrent. */
+  /** Info-hash that names the torrent in events. */
   readonly infoHash: InfoHash;
+  /** All info-hashes of the torrent that are known. */
+  readonly infoHashes: InfoHashes;
   /** Announce URLs in tiers. */
   readonly trackers: readonly (readonly string[])[];
   /** Returns `true` if all trackers are asked instead of one after the other. Called each time. */
@@ -151,8 +156,8 @@ export interface PeerFinderHost {
   wantedPeers(): number;
   /** Returns the bytes received so far while more are wanted; otherwise `null`. */
   received(): number | null;
-  /** Called with peers that were found. */
-  onPeers(addresses: readonly PeerAddress[], source: PeerSource): void;
+  /** Called with peers that were found under an info-hash of the torrent. */
+  onPeers(addresses: readonly PeerAddress[], source: PeerSource, infoHash: InfoHash): void;
   /** Called when a tracker tells how many seeds there are, which may include us. */
   heardOfSeeds(count: number): void;
 }
@@ -193,6 +198,12 @@ export interface TorrentOptions {
   subscribe(listener: (event: TorrentEvent) => void): () => void;
   /** Settles when the session has ended. */
   readonly over: Promise<void>;
+  /**
+   * Called when the metadata tells that peers know the torrent by more info-hashes (BEP 52).
+   *
+   * @throws {ShoalError} Of kind `usage` if another torrent of the session has one of them.
+   */
+  named(infoHashes: InfoHashes): void;
   /** Called when the torrent has left the session. */
   gone(): void;
 }

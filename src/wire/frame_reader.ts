@@ -6,7 +6,16 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { type DataMemory, PLAIN_MEMORY } from "../base/data_memory.ts";
-import { MAX_EXTENDED, MAX_RECEIVE_BUFFER, MAX_UNKNOWN, MAX_UNKNOWN_BITFIELD } from "../base/defences.ts";
+import {
+  MAX_EXTENDED,
+  MAX_HASHES,
+  MAX_RECEIVE_BUFFER,
+  MAX_UNCLES,
+  MAX_UNKNOWN,
+  MAX_UNKNOWN_BITFIELD,
+} from "../base/defences.ts";
+import { HASH_BYTES } from "../base/merkle.ts";
+import { HASH_REQUEST_LENGTH } from "./hash_messages.ts";
 import { BLOCK_SIZE, FIXED_LENGTH, MessageId, messageName, PIECE_HEADER, WireError } from "./messages.ts";
 
 /** Receives messages as they are parsed. Views of the buffer are valid only during the call. */
@@ -29,6 +38,12 @@ export interface MessageHandler {
   onPort(port: number): void;
   /** An extension message (BEP 10). */
   onExtended(id: number, payload: Bytes): void;
+  /**
+   * A message about hashes (BEP 52): hash request, hashes, hash reject. Where it is absent, these are unknown.
+   *
+   * @param payload The bytes after the message id, as a copy.
+   */
+  onHashMessage?(id: number, payload: Bytes): void;
   /** An unknown message, to be ignored. */
   onUnknown(id: number): void;
 }
@@ -154,6 +169,8 @@ export class FrameReader {
         return [PIECE_HEADER - 4, PIECE_HEADER - 4 + BLOCK_SIZE];
       case MessageId.extended:
         return [2, MAX_EXTENDED];
+      case MessageId.hashes:
+        return [1 + HASH_REQUEST_LENGTH, 1 + HASH_REQUEST_LENGTH + (MAX_HASHES + MAX_UNCLES) * HASH_BYTES];
       default:
         return [1, MAX_UNKNOWN];
     }
@@ -198,6 +215,11 @@ export class FrameReader {
       case MessageId.extended:
         // Copied, since text isn't decoded where other threads could change it.
         return this.#handler.onExtended(this.#buffer[at + 1]!, this.#buffer.slice(at + 2, at + length));
+      case MessageId.hashRequest:
+      case MessageId.hashes:
+      case MessageId.hashReject:
+        if (!this.#handler.onHashMessage) return this.#handler.onUnknown(id);
+        return this.#handler.onHashMessage(id, this.#buffer.slice(at + 1, at + length));
       default:
         return this.#handler.onUnknown(id);
     }

@@ -137,6 +137,14 @@ export class FrameWriter {
     this.#buffer.set(payload, at + 6);
   }
 
+  /** Appends a message about hashes (BEP 52): hash request, hashes, hash reject. */
+  hashMessage(id: number, payload: Uint8Array): void {
+    const at = this.#room(5 + payload.length);
+    this.#view.setUint32(at, 1 + payload.length);
+    this.#buffer[at + 4] = id;
+    this.#buffer.set(payload, at + 5);
+  }
+
   /**
    * Appends the header of a block, and room for the block itself.
    *

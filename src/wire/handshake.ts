@@ -14,6 +14,9 @@ export const HANDSHAKE_LENGTH = 68;
 
 const RESERVED_AT = PROTOCOL.length;
 const INFO_HASH_AT = RESERVED_AT + 8;
+/** Bit of the last reserved byte that says that the sender supports v2 torrents (BEP 52). */
+export const V2_BIT = 0x10;
+
 const PEER_ID_AT = INFO_HASH_AT + InfoHash.LENGTH;
 
 /** Content of a handshake. */
@@ -28,6 +31,8 @@ export interface Handshake {
   readonly extended: boolean;
   /** Whether the sender has a DHT node and wants to be told the port of the receiver's (BEP 5). */
   readonly dht?: boolean;
+  /** Whether the sender supports v2 torrents, and wants to use v2 if the torrent is a hybrid (BEP 52). */
+  readonly v2?: boolean;
 }
 
 /**
@@ -42,6 +47,7 @@ export function encodeHandshake(handshake: Handshake): Bytes {
   if (handshake.extended) out[RESERVED_AT + 5] = 0x10;
   if (handshake.fast) out[RESERVED_AT + 7]! |= 0x04;
   if (handshake.dht) out[RESERVED_AT + 7]! |= 0x01;
+  if (handshake.v2) out[RESERVED_AT + 7]! |= V2_BIT;
   out.set(handshake.infoHash.bytes, INFO_HASH_AT);
   out.set(handshake.peerId, PEER_ID_AT);
   return out;
@@ -65,5 +71,6 @@ export function parseHandshake(bytes: Uint8Array): Handshake {
     extended: (bytes[RESERVED_AT + 5]! & 0x10) !== 0,
     fast: (bytes[RESERVED_AT + 7]! & 0x04) !== 0,
     dht: (bytes[RESERVED_AT + 7]! & 0x01) !== 0,
+    v2: (bytes[RESERVED_AT + 7]! & V2_BIT) !== 0,
   };
 }

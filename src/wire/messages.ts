@@ -19,7 +19,7 @@ export class WireError extends ShoalError {
 /** Size of a block in bytes, the unit of requests. The last block of a piece may be shorter. */
 export const BLOCK_SIZE = 16 * 1024;
 
-/** Message ids: BEP 3, BEP 5 (port), BEP 6 (suggest to allowed fast), BEP 10 (extended). */
+/** Message ids: BEP 3, BEP 5 (port), BEP 6 (suggest to allowed fast), BEP 10 (extended), BEP 52 (hashes). */
 export const MessageId = {
   choke: 0,
   unchoke: 1,
@@ -37,6 +37,9 @@ export const MessageId = {
   reject: 16,
   allowedFast: 17,
   extended: 20,
+  hashRequest: 21,
+  hashes: 22,
+  hashReject: 23,
 } as const;
 
 /**
@@ -56,6 +59,8 @@ export const FIXED_LENGTH: ReadonlyMap<number, number> = new Map([
   [MessageId.haveNone, 1],
   [MessageId.reject, 13],
   [MessageId.allowedFast, 5],
+  [MessageId.hashRequest, 49],
+  [MessageId.hashReject, 49],
 ]);
 
 const NAMES = new Map<number, string>(Object.entries(MessageId).map(([name, id]) => [id, name]));

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { fromUtf8, utf8 } from "../../src/base/bytes.ts";
-import { type BencodeDict, BencodeList, decode, decodeDict, keyOf } from "../../src/bencode/mod.ts";
+import { BencodeDict, BencodeList, decode, decodeDict, keyOf } from "../../src/bencode/mod.ts";
 
 const SAMPLE = decodeDict(utf8("d4:dictd1:xi1ee3:inti7e4:listli1e2:abe5:bytes3:abc3:bigi18446744073709551615ee"));
 
@@ -70,4 +70,13 @@ Deno.test("keyOf() finds keys of any bytes", () => {
   assertEquals(dict.getInt(keyOf(key)), 5);
   const long = new Uint8Array(10_000).fill(0xe9);
   assertEquals(keyOf(long), "\u00e9".repeat(10_000));
+});
+
+Deno.test("BencodeDict.pairs() yields every pair in order, also keys that occur twice", () => {
+  const dict = decodeDict(utf8("d1:bi1e1:ad0:lee1:bi2e0:3:xyze"));
+  const found = [...dict.pairs()].map((
+    [key, value],
+  ) => [key, value instanceof BencodeDict ? [...value.pairs()].length : value]);
+  assertEquals(found, [["b", 1], ["a", 1], ["b", 2], ["", utf8("xyz")]]);
+  assertEquals([...decodeDict(utf8("de")).pairs()], []);
 });

@@ -10,9 +10,10 @@ import {
 import { utf8 } from "../../src/base/bytes.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { VERSION } from "../../src/base/version.ts";
-import { fileLines } from "../../src/cli/info_text.ts";
-import { describe, type Metainfo } from "../../src/metainfo/mod.ts";
+import { fileLines, fileList, infoLines } from "../../src/cli/info_text.ts";
+import { describe, type Metainfo, parseFileChoice, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { checkLines } from "../support/schemas.ts";
+import { A, B, C, hybrid, leaf, LIST, v2 } from "../support/v2_torrents.ts";
 import { assertClean, failure, metaOf, World } from "./fake_engine.ts";
 
 Deno.test("run() prints version and help, and help on standard error when there is nothing to do", async () => {
@@ -287,6 +288,34 @@ Deno.test("info shows everything to people, and nothing that does harm", async (
     "      18.6 KiB    sub/",
     "   1  18.6 KiB      a\ufffd.txt",
     "   2    1000 B    b.txt",
+  ]);
+});
+
+Deno.test("infoLines() and fileList() show v2 and hybrid torrents, with the numbers of their files", () => {
+  const tree = { a: leaf(A), c: leaf(C), d: { b: leaf(B) } };
+  const only = parseMetainfo(v2(tree));
+  const lines = [...infoLines(describe(only))];
+  assertEquals(lines.slice(1, 5).map((line) => line.trim().replace(/ +/g, " ")), [
+    "size 167 KiB (170,536 bytes) in 3 files",
+    "pieces 7 of 32 KiB",
+    "version v2 only (BEP 52)",
+    `info-hash v2 ${only.infoHashV2}`,
+  ]);
+  assertEquals(lines.slice(-5).map((line) => line.trim().split(/ +/)[0]), ["167", "1", "2", "4.88", "3"]);
+  const list = (meta: Metainfo, choice: string) => {
+    const choices = [parseFileChoice(choice, "--files")];
+    const [line] = fileList(meta, { choices, json: true });
+    const { files } = JSON.parse(line!) as { files: { number: number | null; path: string; selected: boolean }[] };
+    return files.map(({ number, path, selected }) => [number, path, selected]);
+  };
+  assertEquals(list(only, "2-3"), [[1, "top/a", false], [2, "top/c", true], [3, "top/d/b", true]]);
+  const both = parseMetainfo(hybrid(LIST));
+  assertEquals(list(both, "2"), [[1, "top/a", false], [null, "top/.pad/31072", false], [2, "top/d/b", true]]);
+  const told = [...infoLines(describe(both))].map((line) => line.trim().replace(/ +/g, " "));
+  assertEquals(told.slice(3, 6), [
+    "version v1 and v2 in one (BEP 52)",
+    `info-hash ${both.infoHashV1}`,
+    `info-hash v2 ${both.infoHashV2}`,
   ]);
 });
 

@@ -34,9 +34,6 @@ Deno.test("completions knows every command and every option that help shows, for
         assertStringIncludes(script, shell === "fish" ? `-l ${flag.slice(2)} ` : flag, `${shell}: ${command} ${flag}`);
       }
     }
-    for (const hidden of ["--v2", "--hybrid"]) {
-      assertEquals(script.includes(hidden) || script.includes(`-l ${hidden.slice(2)} `), false, `${shell}: ${hidden}`);
-    }
   }
 });
 

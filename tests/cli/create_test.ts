@@ -51,6 +51,12 @@ Deno.test("create hands over what was asked for", async () => {
   assertMatch(createdBy!, /^shoal \d/);
   assertEquals([...world.written.keys()], ["out.torrent"]);
   assertEquals(world.terminal.stdout.text, "");
+  for (const version of ["v1", "v2", "hybrid"] as const) {
+    const other = worldOf();
+    assertEquals(await other.run("create", "a", `--${version}`), 0, other.terminal.stderr.text);
+    assertEquals(other.asked!.version, version);
+  }
+  assertEquals(world.asked!.version, "v1");
   const plain = worldOf();
   assertEquals(await plain.run("create", "a"), 0);
   assertEquals([plain.asked!.createdAt, plain.asked!.private, plain.asked!.trackers], [
@@ -125,8 +131,8 @@ Deno.test("create says what it left out", async () => {
 Deno.test("create refuses wrong options, each by name, and asks for nothing", async () => {
   const cases: [args: string, code: number, words: string][] = [
     ["create", 2, "<path> is needed"],
-    ["create a --v2", 2, "not available yet (--v2): this version makes v1 torrents"],
-    ["create a --hybrid", 2, "not available yet (--hybrid)"],
+    ["create a --v2 --hybrid", 2, "too many versions (--v2 --hybrid): a torrent has one version"],
+    ["create a --v1 --v2", 2, "too many versions (--v1 --v2)"],
     ["create a -t tracker.test", 2, 'bad value (--tracker tracker.test): "tracker.test" is no URL'],
     ["create a -t http://a/,,http://b/", 2, "bad value (--tracker http://a/,,http://b/)"],
     ["create a -t ftp://a/", 2, "http, https, udp, ws, wss"],

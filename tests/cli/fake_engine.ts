@@ -21,8 +21,12 @@ import { torrentSnapshot } from "../ui/snapshots.ts";
 
 /** Returns the torrent in the file `NAME.torrent`. */
 export function metaOf(name: string): Metainfo {
+  const infoHash = new InfoHash(new Uint8Array(20).fill(name.charCodeAt(0)));
   return {
-    infoHash: new InfoHash(new Uint8Array(20).fill(name.charCodeAt(0))),
+    version: "v1",
+    infoHash,
+    infoHashV1: infoHash,
+    infoHashV2: null,
     name,
     pieceLength: 16384,
     pieceCount: 2,

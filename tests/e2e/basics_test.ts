@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { BINARY, runShoal } from "../support/binary.ts";
-import { makeTree } from "../support/payload.ts";
+import { makeTree, noise } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 import { makeTorrent } from "../support/torrents.ts";
@@ -82,6 +82,34 @@ testWith(
       assertEquals(info.files.length, payload.files.length);
       assertEquals(info.files[0].length, payload.files[0]!.size);
       assertStringIncludes(info.magnet, infohash);
+    }),
+);
+
+testWith(
+  "shoal create makes v2 and hybrid torrents, info shows and verify takes them, and a v2 magnet link is refused",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      await Deno.mkdir(`${folder}/top/d`, { recursive: true });
+      await Deno.writeFile(`${folder}/top/a`, noise(100_000, 1));
+      await Deno.writeFile(`${folder}/top/d/b`, noise(5000, 2));
+      for (const version of ["v2", "hybrid"]) {
+        const file = `${version}.torrent`;
+        const made = await runShoal(["create", "top", `--${version}`, "-o", file, "--json"], folder);
+        assertEquals([made.code, made.stderr], [0, []]);
+        const { torrent, ...told } = JSON.parse(made.stdout[0]!);
+        assertEquals([torrent, told.version, told.infohash === null], [file, version, version === "v2"]);
+        const { code, stdout } = await runShoal(["info", file, "--json"], folder);
+        assertEquals([code, JSON.parse(stdout[0]!)], [0, told]);
+        assertStringIncludes(told.magnet, `xt=urn:btmh:1220${told.infohash_v2}`);
+
+        const verified = await runShoal(["verify", file, "."], folder);
+        assertEquals([verified.code, verified.stderr], [0, []]);
+        if (version === "hybrid") continue;
+        const refused = await runShoal(["download", told.magnet, "-o", "out"], folder);
+        assertEquals(refused.code, 3);
+        assertStringIncludes(refused.stderr.join("\n"), "version 2 only (BEP 52), and fetching its hashes");
+      }
     }),
 );
 

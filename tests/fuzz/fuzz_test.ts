@@ -37,6 +37,7 @@ for (const target of TARGETS) {
 const REASONS = new Map([
   ["bencode", 14],
   ["metainfo", 25],
+  ["file-tree", 15],
   ["frames", 8],
   ["handshake", 2],
   ["extension-handshake", 10],

@@ -23,6 +23,7 @@ Deno.test("no decoder asks for memory that an input merely claims", () => {
   const decoders = [
     ["bencode", "bencode"],
     ["metainfo", "torrent"],
+    ["file-tree", "torrent with a tree"],
     ["frames", "frames"],
     ["extension-handshake", "extension handshake"],
     ["announce-reply", "tracker"],

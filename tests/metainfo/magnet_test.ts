@@ -13,14 +13,23 @@ import { fc, unicodeText } from "../support/property.ts";
 const HEX = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a";
 const BASE32 = "YEX6DQDLXISUVHOJ6UM3GNNKPQJWPKEK";
 
-const NOTHING = { displayName: null, trackers: [], webSeeds: [], exactSources: [], peers: [], selectOnly: null };
+const NOTHING = {
+  infoHashV2: null,
+  displayName: null,
+  trackers: [],
+  webSeeds: [],
+  exactSources: [],
+  peers: [],
+  selectOnly: null,
+};
 
 Deno.test("parseMagnet() reads every parameter that says where to look", () => {
   const link = `magnet:?xt=urn:btih:${HEX}&dn=A+b%26c&tr=http%3A%2F%2Fa.example%2Fannounce&tr=udp://b.example:80` +
     "&ws=https://w.example/f&xs=http://x.example/t.torrent&x.pe=10.0.0.1:5&x.pe=[::1]:6&x.pe=p.example:7&so=0,2,4-6";
-  const { infoHash, ...rest } = parseMagnet(link);
+  const { infoHash, infoHashV1: _, ...rest } = parseMagnet(link);
   assertEquals(infoHash.hex, HEX);
   assertEquals(rest, {
+    infoHashV2: null,
     displayName: "A b&c",
     trackers: [["http://a.example/announce"], ["udp://b.example:80"]],
     webSeeds: ["https://w.example/f"],
@@ -32,7 +41,7 @@ Deno.test("parseMagnet() reads every parameter that says where to look", () => {
 
 Deno.test("parseMagnet() takes base32, bare info-hashes, any case, and numbered parameters", () => {
   for (const text of [HEX, HEX.toUpperCase(), BASE32, BASE32.toLowerCase(), `MAGNET:?XT=URN:BTIH:${BASE32}`]) {
-    const { infoHash, ...rest } = parseMagnet(text);
+    const { infoHash, infoHashV1: _, ...rest } = parseMagnet(text);
     assertEquals(infoHash.hex, HEX, text);
     assertEquals(rest, NOTHING);
   }
@@ -43,10 +52,28 @@ Deno.test("parseMagnet() takes base32, bare info-hashes, any case, and numbered 
   assertEquals(numbered.trackers, [["udp://a:1"], ["udp://b:2"]]);
 });
 
+Deno.test("parseMagnet() takes v2 info-hashes alone and beside a v1 info-hash, and formatMagnet() writes them", () => {
+  const v2 = "ab".repeat(32);
+  const cases: [link: string, v1: string | null, v2: string | null, infoHash: string][] = [
+    [`magnet:?xt=urn:btmh:1220${v2}`, null, v2, v2.slice(0, 40)],
+    [`magnet:?xt=urn:btih:${HEX}&xt=urn:btmh:1220${v2}`, HEX, v2, HEX],
+    [`magnet:?xt=urn:BTMH:1220${v2.toUpperCase()}&xt=urn:btih:${BASE32}`, HEX, v2, HEX],
+    [`magnet:?xt=urn:btih:${HEX}&xt=urn:btmh:1114${HEX}`, HEX, null, HEX],
+    [HEX, HEX, null, HEX],
+  ];
+  for (const [link, infoHashV1, infoHashV2, infoHash] of cases) {
+    const magnet = parseMagnet(link);
+    assertEquals(magnet.infoHash.hex, infoHash);
+    assertEquals([magnet.infoHashV1?.hex ?? null, magnet.infoHashV2?.hex ?? null], [infoHashV1, infoHashV2]);
+    assertEquals(parseMagnet(formatMagnet(magnet)), magnet);
+  }
+  assertEquals(formatMagnet(parseMagnet(cases[1]![0])), cases[1]![0]);
+});
+
 Deno.test("parseMagnet() passes by what makes no sense beside the info-hash", () => {
   const link =
     `magnet:?xt=urn:btih:${HEX}&tr=nonsense&tr=&ws=ftp://x/y&xs=urn:btih:1&x.pe=1.2.3.4&x.pe=a:99999&so=&frob=1&dn=`;
-  const { infoHash: _, ...rest } = parseMagnet(link);
+  const { infoHash: _, infoHashV1: __, ...rest } = parseMagnet(link);
   assertEquals(rest, NOTHING);
 });
 
@@ -58,7 +85,11 @@ Deno.test("parseMagnet() says why it refuses a link", () => {
     [`magnet:?xt=urn:btih:${BASE32.replace("Y", "1")}`, "is no info-hash"],
     [`magnet:?xt=urn:btih:${BASE32.slice(0, -8)}`, "is no info-hash"],
     [`magnet:?xt=urn:btih:${HEX}&xt=urn:btih:${HEX.replace("c", "d")}`, "more than one torrent"],
-    [`magnet:?xt=urn:btmh:1220${"0".repeat(64)}`, "version 2 only"],
+    [`magnet:?xt=urn:btmh:1220${"0".repeat(62)}`, "is no v2 info-hash"],
+    [`magnet:?xt=urn:btmh:1220${"g".repeat(64)}`, "is no v2 info-hash"],
+    [`magnet:?xt=urn:btmh:1114${HEX}`, "it names no torrent"],
+    [`magnet:?xt=urn:btmh:1220${"0".repeat(64)}&xt=urn:btmh:1220${"1".repeat(64)}`, "more than one torrent"],
+    [`magnet:?xt=urn:btih:${HEX}&xt=urn:btmh:1220${"0".repeat(65)}`, "is no v2 info-hash"],
     [`magnet:?xt=urn:btih:${HEX}&dn=${"x".repeat(300_000)}`, "characters"],
   ];
   for (const [text, why] of cases) {
@@ -88,10 +119,16 @@ Deno.test("parseMagnet() undoes magnetOf()", () => {
   const tiers = fc.uniqueArray(url, { maxLength: 4 });
   fc.assert(
     fc.property(fc.string({ minLength: 1 }), tiers, tiers, (name, trackers, webSeeds) => {
-      const { infoHash } = parseMagnet(HEX);
-      const meta = { infoHash, name: name.trim(), trackers: trackers.map((tracker) => [tracker]), webSeeds } as Partial<
-        Metainfo
-      >;
+      const { infoHash, infoHashV1, infoHashV2 } = parseMagnet(HEX);
+      const tiers = trackers.map((tracker) => [tracker]);
+      const meta: Partial<Metainfo> = {
+        infoHash,
+        infoHashV1,
+        infoHashV2,
+        name: name.trim(),
+        trackers: tiers,
+        webSeeds,
+      };
       const magnet = parseMagnet(magnetOf(meta as Metainfo));
       assertEquals(magnet.infoHash.hex, HEX);
       assertEquals(magnet.displayName ?? "", name.trim());

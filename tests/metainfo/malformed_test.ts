@@ -56,16 +56,14 @@ const MALFORMED: [name: string, torrent: Uint8Array, message: string][] = [
   ["an empty info", encode({ info: {} }), "not a valid torrent (x.torrent, info.name): it is missing"],
   // Versions
   [
-    "a torrent of version 2 only",
+    "a v2 torrent without files",
     encode({ info: { "file tree": {}, "meta version": 2, name: "x", "piece length": 16384 } }),
-    "not a torrent that Shoal can use yet (x.torrent, info.meta version): it is a torrent of version 2 only (BEP 52), " +
-    "and v2 is not supported yet",
+    "not a valid torrent (x.torrent, info.file tree): there are no files",
   ],
   [
     "a torrent of version 3",
     encode({ info: { "meta version": 3, name: "x" } }),
-    "not a torrent that Shoal can use yet (x.torrent, info.meta version): it is a torrent of version 3 only (BEP 52), " +
-    "and v3 is not supported yet",
+    "not a valid torrent (x.torrent, info.meta version): there are versions 1 and 2, found 3",
   ],
   // name
   ["no name", single({ name: undefined }), "not a valid torrent (x.torrent, info.name): it is missing"],

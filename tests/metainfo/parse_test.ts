@@ -73,16 +73,6 @@ Deno.test("pieceHash() and pieceSize() follow the piece's index", () => {
   }
 });
 
-Deno.test("parseMetainfo() reads a hybrid torrent as its v1 half", () => {
-  const meta = parseMetainfo(several([
-    { length: 10, path: ["a"] },
-    { attr: "p", length: 16_374, path: [".pad", "16374"] },
-    { length: 10, path: ["b"] },
-  ], { "file tree": { a: { "": { length: 10 } } }, "meta version": 2 }));
-  assertEquals([meta.totalLength, meta.size], [16_394, 20]);
-  assertEquals(meta.files.map((file) => file.pad), [false, true, false]);
-});
-
 Deno.test("parseMetainfo() takes padding files without a path, and those of BitComet", () => {
   const meta = parseMetainfo(several([
     { length: 10, path: ["a"] },

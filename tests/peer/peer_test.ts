@@ -34,6 +34,7 @@ class Host implements PeerHost {
   loaded = () => {};
 
   pieceSize = () => PIECE;
+  servedSize = () => PIECE;
   now = () => this.time;
   peerHas(_: Peer, index: number) {
     this.log.push(`has ${index}`);
@@ -458,4 +459,18 @@ Deno.test("Peer.learnPieceCount() knows every piece that was named by itself, an
   assertEquals(learn(50_000), indexes);
   const { peer: other } = blind();
   assertThrows(() => say(other, have(8 * MAX_UNKNOWN_BITFIELD)), WireError, "more than there can be");
+});
+
+Deno.test("Peer may ask for the padding after a piece, which nobody is asked for", () => {
+  const { host, peer } = make();
+  host.pieceSize = () => PIECE - BLOCK;
+  host.have.setAll();
+  peer.unchoke();
+  say(peer, block(MessageId.request, 1, PIECE - BLOCK));
+  assertEquals(peer.uploads.size, 1);
+  assertThrows(() => say(peer, block(MessageId.request, 1, PIECE)), WireError, "goes outside the torrent");
+  assertThrows(() => say(make().peer, piece(1, PIECE)), WireError, "outside the torrent");
+  const other = make();
+  other.host.pieceSize = () => PIECE - BLOCK;
+  assertThrows(() => say(other.peer, piece(1, PIECE - BLOCK)), WireError, "outside the torrent");
 });

@@ -9,7 +9,8 @@ import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { Count } from "../../src/platform/disk_ring.ts";
 import { type ArenaData, DiskThreads } from "../../src/platform/disk_threads.ts";
 import { RangeAllocator } from "../../src/platform/range_allocator.ts";
-import { sha1 } from "../../src/platform/start_digest.ts";
+import { hashBlocks } from "../../src/platform/merkle_digest.ts";
+import { sha1, startDigest } from "../../src/platform/start_digest.ts";
 import { fc } from "../support/property.ts";
 import { withScratch } from "../support/scratch.ts";
 
@@ -41,6 +42,25 @@ async function withThreads(run: (threads: DiskThreads, data: ArenaData) => Promi
     await run(threads, { arena: 7, bytes });
   } finally {
     threads.end();
+  }
+}
+
+/** Notes the data whose blocks disk threads hash. */
+class HashedInThreads {
+  readonly lengths: number[] = [];
+  readonly #hash = DiskThreads.prototype.hashBlocks;
+
+  constructor() {
+    const hash = this.#hash;
+    const { lengths } = this;
+    DiskThreads.prototype.hashBlocks = function (data, options) {
+      lengths.push(data.bytes.length);
+      return hash.call(this, data, options);
+    };
+  }
+
+  [Symbol.dispose](): void {
+    DiskThreads.prototype.hashBlocks = this.#hash;
   }
 }
 
@@ -161,6 +181,41 @@ Deno.test("denoPlatform.sha1() has the digest of shared memory, small and large"
     });
     const digests = await Promise.all(pieces.map((piece) => denoPlatform.sha1(piece)));
     assertEquals(digests, pieces.map((piece) => sha1(piece.slice())));
+  }));
+
+Deno.test("denoPlatform.blockHashes() has the digests of shared memory and of the engine's, small and large", () =>
+  withMemory(async (memory) => {
+    using hashed = new HashedInThreads();
+    const lengths = [1, 16_384, 131_071, 131_072, 131_073, 5 * MIB];
+    const pieces = lengths.map((length, i) => {
+      const piece = memory.allocate(length);
+      fill(piece, i);
+      return piece;
+    });
+    const expected = pieces.map((piece) => hashBlocks(piece.slice(), 512, () => startDigest("sha256")));
+    assertEquals(await Promise.all(pieces.map((piece) => denoPlatform.blockHashes(piece, 512))), expected);
+    assertEquals(hashed.lengths, [131_072, 131_073, 5 * MIB]);
+    assertEquals(await Promise.all(pieces.map((piece) => denoPlatform.blockHashes(piece.slice(), 512))), expected);
+    assertEquals(
+      pieces.map((piece) => hashBlocks(piece.slice(), 512, () => startDigest("sha256"))),
+      expected,
+      "intact",
+    );
+  }));
+
+Deno.test("denoPlatform.blockHashes() gives back its memory, and does without when there is none", () =>
+  withMemory(async (memory) => {
+    const data = memory.allocate(MIB);
+    fill(data, 1);
+    const expected = hashBlocks(data.slice(), 64, () => startDigest("sha256"));
+    const before = memory.allocate(4096).byteOffset;
+    const all: Bytes[] = [];
+    for (let i = 0; i < 10; i++) assertEquals(await denoPlatform.blockHashes(data, 64), expected);
+    const next = memory.allocate(4096);
+    assertEquals(next.byteOffset - before, 4096, "nothing between them is in use");
+    for (let buffer = next; buffer.buffer === data.buffer; buffer = memory.allocate(1024)) all.push(buffer);
+    assertEquals(await denoPlatform.blockHashes(data, 64), expected);
+    for (const buffer of all) memory.free(buffer);
   }));
 
 Deno.test("DiskThreads does more at a time than its ring has room for", () =>

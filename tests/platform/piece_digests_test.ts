@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { concatBytes } from "../../src/base/bytes.ts";
+import { MerkleDigest } from "../../src/platform/merkle_digest.ts";
 import { PieceDigests } from "../../src/platform/piece_digests.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import { noise } from "../support/payload.ts";
@@ -14,7 +15,7 @@ Deno.test("PieceDigests gives the digest of every piece, however its bytes are c
       const total = parts.reduce((sum, part) => sum + part, 0);
       fc.pre(total > 0);
       const data = noise(total, seed).subarray(0, total);
-      const pieces = new PieceDigests(() => startDigest("sha1"), { pieceLength, total });
+      const pieces = new PieceDigests(startDigest, { hashing: { digest: "sha1" }, pieceLength, total });
       let at = 0;
       for (const part of parts) pieces.update(data.subarray(at, at += part));
       const expected = [];
@@ -26,4 +27,23 @@ Deno.test("PieceDigests gives the digest of every piece, however its bytes are c
       assertEquals(pieces.bytes, concatBytes(expected));
     },
   ));
+});
+
+Deno.test("PieceDigests gives the root of every piece's Merkle tree", () => {
+  const pieceLength = 64 * 1024;
+  for (const total of [1, 16_384, 20_000, 65_536, 3 * 65_536 + 40_000]) {
+    for (const leaves of [4, 16]) {
+      const data = noise(total, total);
+      const pieces = new PieceDigests(startDigest, { hashing: { digest: "merkle", leaves }, pieceLength, total });
+      for (let at = 0; at < total; at += 30_001) pieces.update(data.subarray(at, at + 30_001));
+      const expected = [];
+      for (let start = 0; start < total; start += pieceLength) {
+        const piece = data.subarray(start, start + pieceLength);
+        const digest = new MerkleDigest(() => startDigest("sha256"), { length: piece.length, leaves });
+        digest.update(piece);
+        expected.push(digest.digest());
+      }
+      assertEquals(pieces.bytes, concatBytes(expected), `${total} bytes, ${leaves} leaves`);
+    }
+  }
 });

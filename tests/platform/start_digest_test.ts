@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { toHex, utf8 } from "../../src/base/bytes.ts";
-import { sha1 } from "../../src/platform/start_digest.ts";
+import { sha1, sha256 } from "../../src/platform/start_digest.ts";
 import { fc } from "../support/property.ts";
 
 const VECTORS: [text: string, digest: string][] = [
@@ -19,5 +19,12 @@ Deno.test("sha1() agrees with the system's, also on views", async () => {
   await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), fc.nat(3), async (bytes, skip) => {
     const data = new Uint8Array([...new Uint8Array(skip), ...bytes]).subarray(skip);
     assertEquals(toHex(sha1(data)), toHex(new Uint8Array(await crypto.subtle.digest("SHA-1", data))));
+  }));
+});
+
+Deno.test("sha256() agrees with the system's, also on views", async () => {
+  await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), fc.nat(3), async (bytes, skip) => {
+    const data = new Uint8Array([...new Uint8Array(skip), ...bytes]).subarray(skip);
+    assertEquals(toHex(sha256(data)), toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", data))));
   }));
 });

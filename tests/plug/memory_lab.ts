@@ -50,7 +50,10 @@ export function metainfoOf(torrent: Torrent): Metainfo {
   const size = layout.files.reduce((sum, { length, pad }) => pad ? sum : sum + length, 0);
   return {
     ...layout,
+    version: "v1",
     infoHash,
+    infoHashV1: infoHash,
+    infoHashV2: null,
     name: "t",
     size,
     pieces: concatBytes(hashes),
@@ -161,6 +164,7 @@ export function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileS
     random: () => clock.random(),
     randomBytes: (length) => clock.randomBytes(length),
     sha1: (data) => Promise.resolve(sha1(data)),
+    blockHashes: () => Promise.reject(new Error("its torrents are v1")),
     digest: startDigest,
     net,
     http: {

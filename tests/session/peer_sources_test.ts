@@ -1,16 +1,20 @@
 import { assertEquals } from "@std/assert";
 import type { PeerAddress } from "../../src/base/address.ts";
 import { utf8 } from "../../src/base/bytes.ts";
-import { InfoHash } from "../../src/base/info_hash.ts";
+import { InfoHash, InfoHashV2 } from "../../src/base/info_hash.ts";
+import { InfoHashes } from "../../src/base/info_hashes.ts";
 import type { LocalDiscovery, LocalSearch } from "../../src/lsd/local_discovery.ts";
 import type { Platform } from "../../src/platform/platform.ts";
 import type { DhtService, DhtTorrent } from "../../src/session/dht_service.ts";
 import { PeerSources } from "../../src/session/peer_sources.ts";
 import { TrackerWay } from "../support/udp_world.ts";
-import { type Reaction, ScriptedTrackers } from "../support/scripted_trackers.ts";
+import { type Call, type Reaction, ScriptedTrackers } from "../support/scripted_trackers.ts";
 import { settle } from "../support/virtual_clock.ts";
 
+const V1 = new InfoHash(new Uint8Array(20));
+const V2 = new InfoHashV2(new Uint8Array(32).fill(2));
 const OK: Reaction = { reply: { interval: 1800, peers: Uint8Array.of(10, 0, 0, 1, 0, 9) } };
+const NO: Reaction = { reply: { "failure reason": "unknown torrent" } };
 const AT: PeerAddress = { host: "10.0.0.2", port: 2 };
 const DHT_STATUS = { state: "waiting", last: null, answeredAgo: null, nextIn: 5 } as const;
 
@@ -22,17 +26,23 @@ class Lab {
   left = 100;
   /** Calls to the DHT and to local discovery. */
   readonly log: string[] = [];
+  /** What the DHT announces last, and all that it announces. */
   dht: DhtTorrent | null = null;
+  readonly inDht: DhtTorrent[] = [];
   neighbours: LocalSearch | null = null;
+  /** Searches for local peers by info-hash. */
+  readonly searches = new Map<string, LocalSearch>();
+  /** Info-hashes under which peers were found. */
+  readonly under: string[] = [];
   readonly sources: PeerSources;
 
-  constructor(script: ScriptedTrackers["script"] = () => OK) {
+  constructor(script: ScriptedTrackers["script"] = () => OK, infoHashes = new InfoHashes(V1, null)) {
     this.world = new ScriptedTrackers(script);
     const platform = this.world as unknown as Platform;
     const log = (what: string) => void this.log.push(what);
     this.sources = new PeerSources({
       platform,
-      infoHash: new InfoHash(new Uint8Array(20)),
+      infoHashes,
       peerId: utf8("-SH0100-abcdefghijkl"),
       port: 6881,
       portFor: () => 6881,
@@ -44,6 +54,7 @@ class Lab {
         health: { nodes: 12, secondsSinceStart: 3 },
         announcer: (torrent: DhtTorrent) => {
           this.dht = torrent;
+          this.inDht.push(torrent);
           log("dht made");
           return {
             start: () => log("dht start"),
@@ -54,17 +65,24 @@ class Lab {
         },
       } as unknown as DhtService,
       local: {
-        add: (_infoHash: InfoHash, search: LocalSearch) => {
+        add: (infoHash: InfoHash, search: LocalSearch) => {
           this.neighbours = search;
+          this.searches.set(infoHash.hex, search);
           log("lsd add");
         },
-        remove: () => log("lsd remove"),
+        remove: (infoHash: InfoHash) => {
+          this.searches.delete(infoHash.hex);
+          log("lsd remove");
+        },
         nextIn: () => 7,
       } as unknown as LocalDiscovery,
       progress: () => ({ uploaded: 0, downloaded: 0, left: this.left }),
       wantedPeers: () => 50,
       received: () => 1,
-      onPeers: (addresses, source) => this.found.push(`${source} ${addresses.map(({ host }) => host).join()}`),
+      onPeers: (addresses, source, infoHash) => {
+        this.found.push(`${source} ${addresses.map(({ host }) => host).join()}`);
+        this.under.push(`${source} ${infoHash}`);
+      },
       onReport: () => {},
     });
   }
@@ -155,4 +173,72 @@ Deno.test("PeerSources.status() says how it goes with each of them", async () =>
   assertEquals(shown.lsd, { heard: 1, secondsUntilNext: 0.007 });
   const times = { secondsSinceStart: 3, secondsSinceAnswer: null, secondsUntilNext: 0.005 };
   assertEquals(shown.dht, { state: "waiting", nodes: 12, last: null, ...times });
+});
+
+/** The two info-hashes by which peers know a hybrid torrent. */
+const BOTH = [V1.hex, V2.truncated.hex];
+const hashesOf = (lab: Lab, event: string) =>
+  lab.world.calls.filter((call) => call.event === event).map(({ parameters }) =>
+    parameters.get("info_hash")!.replaceAll("%", "").toLowerCase()
+  );
+
+Deno.test("PeerSources announce a torrent under both info-hashes, and tell under which a peer was found", async () => {
+  const lab = new Lab(() => OK, new InfoHashes(V1, V2));
+  const { sources } = lab;
+  await lab.does(() => sources.start());
+  assertEquals(hashesOf(lab, "started"), BOTH);
+  assertEquals(lab.inDht.map(({ infoHash }) => infoHash.hex), BOTH);
+  assertEquals([...lab.searches.keys()], BOTH);
+  for (const { onPeers } of lab.inDht) onPeers([AT]);
+  for (const { onPeer } of lab.searches.values()) onPeer(AT);
+  assertEquals(lab.under, ["tracker", "dht", "lsd"].flatMap((source) => BOTH.map((hash) => `${source} ${hash}`)));
+  assertEquals(sources.status().trackers.map(({ url, status }) => `${url} ${status}`), ["http://a/x ok"]);
+  assertEquals(await lab.does(() => sources.setTrackers([["http://b/x"]])), [
+    "a/x stopped",
+    "b/x started",
+    "a/x stopped",
+    "b/x started",
+  ]);
+  await lab.does(() => sources.completed());
+  assertEquals(hashesOf(lab, "completed"), BOTH);
+  assertEquals((await lab.does(() => sources.pause())).sort(), [
+    "b/x stopped",
+    "b/x stopped",
+    "dht stop",
+    "dht stop",
+    "lsd remove",
+    "lsd remove",
+  ]);
+  assertEquals([...lab.searches], []);
+});
+
+Deno.test("PeerSources announce an info-hash that comes with the metadata, now or after the pause", async () => {
+  for (const paused of [false, true]) {
+    const lab = new Lab();
+    lab.sources.start();
+    if (paused) lab.sources.pause();
+    await settle();
+    const before = [...hashesOf(lab, "started")];
+    lab.sources.addInfoHash(V2.truncated);
+    await settle();
+    const now = hashesOf(lab, "started");
+    assertEquals([before, now], paused ? [before, before] : [[BOTH[0]!], BOTH]);
+    lab.sources.resume();
+    await settle();
+    assertEquals(hashesOf(lab, "started").slice(-1), [BOTH[1]!]);
+    assertEquals(lab.inDht.map(({ infoHash }) => infoHash.hex), BOTH);
+    assertEquals([...lab.searches.keys()], BOTH);
+    await lab.sources.stop();
+  }
+});
+
+Deno.test("PeerSources show a tracker as working if it works for one of two info-hashes", async () => {
+  const knowsOnlyV1 = (call: Call): Reaction => call.parameters.get("info_hash")!.startsWith("%00") ? OK : NO;
+  const knowsOnlyV2 = (call: Call): Reaction => call.parameters.get("info_hash")!.startsWith("%02") ? OK : NO;
+  for (const [script, status] of [[knowsOnlyV1, "ok"], [knowsOnlyV2, "ok"], [() => NO, "error"]] as const) {
+    const lab = new Lab(script, new InfoHashes(V1, V2));
+    await lab.does(() => lab.sources.start());
+    assertEquals(lab.sources.status().trackers.map((row) => row.status), [status]);
+    await lab.sources.stop();
+  }
 });

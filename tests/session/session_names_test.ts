@@ -6,7 +6,7 @@ import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { assert, assertEquals } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
 import { encode } from "../../src/bencode/mod.ts";
-import { type Metainfo, parseMetainfo, pathsOnDisk, pieceHash } from "../../src/metainfo/mod.ts";
+import { digestsOf, type Metainfo, parseMetainfo, pathsOnDisk } from "../../src/metainfo/mod.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import { createTorrent } from "../../src/session/create_torrent.ts";
 import { verify } from "../../src/session/verify_torrent.ts";
@@ -33,7 +33,7 @@ function platformOf(files: MemoryFiles): StorageOptions["platform"] {
 function storageOf(meta: Metainfo, files: MemoryFiles, options: Partial<StorageOptions> & { folder: string }): Storage {
   return new Storage(meta, {
     platform: platformOf(files),
-    pieceHash: (index) => pieceHash(meta, index),
+    verifier: digestsOf(meta),
     pathsOf: (index) => pathsOnDisk(meta.files[index]!),
     infoHash: meta.infoHash,
     stateFolder: "/state",

@@ -68,6 +68,7 @@ class Suspendable {
       random: () => clock.random(),
       randomBytes: (length) => clock.randomBytes(length),
       sha1: (data) => Promise.resolve(sha1(data)),
+      blockHashes: () => Promise.reject(new Error("its torrents are v1")),
       digest: startDigest,
       net: {
         dial: (address, options) => this.#held(this.#net.dial(address, options)).then((c) => this.#slow(c)),

@@ -34,6 +34,7 @@ import { Listener } from "./watch.ts";
 import type { SimConnection } from "./stream.ts";
 import type { World } from "./world.ts";
 import { PoisonedMemory } from "../support/poisoned_memory.ts";
+import { hashBlocks } from "../../src/platform/merkle_digest.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 
 /** Download folder on every disk, unless a scenario moves the torrent. */
@@ -319,6 +320,7 @@ export class SimHost {
       random: this.random,
       randomBytes: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       sha1: (data) => this.#sha1(data),
+      blockHashes: (data, leaves) => Promise.resolve(hashBlocks(data, leaves, () => startDigest("sha256"))),
       digest: startDigest,
       openMemory: () => new PoisonedMemory(),
       net: mortal(this.nic, process),

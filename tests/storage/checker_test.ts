@@ -5,7 +5,7 @@ import type { FileHashers, FileSegment, HashBatch } from "../../src/platform/pla
 import { type CheckOptions, checkPieces } from "../../src/storage/checker.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 import { settle } from "../support/virtual_clock.ts";
-import { sha1, Torrent } from "./fixture.ts";
+import { sha1, Torrent, verifierOf } from "./fixture.ts";
 
 const MIB = 1024 * 1024;
 
@@ -29,7 +29,7 @@ function setUp(torrent: Torrent, wrong: readonly number[] = []) {
   const options: CheckOptions = {
     disk,
     platform,
-    pieceHash: (index) => torrent.hashes[index]!,
+    verifier: verifierOf(torrent),
     onProgress: (fraction) => progress.push(fraction),
     threadsFrom: 0,
   };

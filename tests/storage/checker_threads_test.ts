@@ -6,7 +6,7 @@ import { type CheckOptions, checkPieces } from "../../src/storage/checker.ts";
 import { DiskFiles } from "../../src/storage/disk_files.ts";
 import { planStart } from "../../src/storage/resume_plan.ts";
 import { fc } from "../support/property.ts";
-import { type FileSketch, Torrent } from "./fixture.ts";
+import { type FileSketch, Torrent, verifierOf } from "./fixture.ts";
 
 const KIB = 1024;
 const { now, digest, startFileHashers } = denoPlatform;
@@ -63,7 +63,7 @@ async function check(
     return await checkPieces(torrent.map, plan.check, {
       disk,
       platform,
-      pieceHash: (index) => torrent.hashes[index]!,
+      verifier: verifierOf(torrent),
       onProgress() {},
       threadsFrom: 0,
     });

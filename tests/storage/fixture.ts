@@ -8,6 +8,8 @@ import { Bitfield } from "../../src/base/bitfield.ts";
 import { type Bytes, toHex, utf8 } from "../../src/base/bytes.ts";
 import { MemoryBudget } from "../../src/base/memory_budget.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
+import type { DigestVerifier } from "../../src/base/piece_verifier.ts";
+import { V1Digests } from "../../src/metainfo/v1_verifier.ts";
 import type { FileSystem } from "../../src/platform/platform.ts";
 import { FileMap, type StorageFile, type StorageLayout } from "../../src/storage/layout.ts";
 import { Storage, type StorageOptions } from "../../src/storage/storage.ts";
@@ -53,6 +55,11 @@ export function layoutOf(pieceLength: number, sketches: readonly FileSketch[]): 
 }
 
 export { sha1 };
+
+/** Returns what the digests of a torrent's pieces are compared with. */
+export function verifierOf(torrent: Pick<Torrent, "hashes">): DigestVerifier {
+  return new V1Digests({ pieceHash: (index) => torrent.hashes[index]! });
+}
 
 /** A torrent with data. */
 export class Torrent {
@@ -133,7 +140,7 @@ export function storageOf(
       digest: startDigest,
     },
     folder: "/dl",
-    pieceHash: (index) => torrent.hashes[index]!,
+    verifier: verifierOf(torrent),
     infoHash: torrent.infoHash,
     stateFolder: "/state",
     memory: new MemoryBudget(4 * 1024 * 1024),

@@ -5,6 +5,13 @@ import { ReadCache } from "../../src/storage/read_cache.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { Torrent } from "./fixture.ts";
 
+/** Memory that holds what was in it before. */
+class UsedMemory extends MemoryBudget {
+  override tryToRead(length: number): Bytes | null {
+    return super.tryToRead(length)?.fill(9) ?? null;
+  }
+}
+
 const KIB = 1024;
 
 /** Returns a read cache with its own `bytes`. */
@@ -202,4 +209,25 @@ Deno.test("ReadCache reads small pieces one by one if peers want them in random 
   for (let i = 0; i < count; i++) await want(i);
   assertEquals(reads.at(-1)![1], 512 * KIB);
   assert(reads.length < 600, `${reads.length} reads`);
+});
+
+Deno.test("ReadCache has zeros behind the last byte of the torrent, and nothing that was in its memory before", async () => {
+  const MIB = 1024 * 1024;
+  for (
+    const [pieceLength, begins] of [[32 * 1024, [0, 16 * 1024]], [4 * MIB, [0, MIB, 4 * MIB - 16 * 1024]]] as const
+  ) {
+    const layout = { pieceLength, pieceCount: 2, totalLength: pieceLength + 100, files: [] };
+    const cache = new ReadCache(layout, {
+      memory: new UsedMemory(16 * MIB),
+      read: (_, into) => Promise.resolve(void into.fill(1)),
+    });
+    for (const begin of begins) {
+      await cache.load(1, begin, 16 * 1024);
+      const block = new Uint8Array(16 * 1024).fill(7);
+      assert(cache.copy(1, begin, block.length, block, 0));
+      const expected = new Uint8Array(16 * 1024);
+      if (begin === 0) expected.fill(1, 0, 100);
+      assert(equalBytes(block, expected), `piece length ${pieceLength}, byte ${begin}`);
+    }
+  }
 });

@@ -4,7 +4,7 @@ import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { type Verification, verifyFiles, type VerifyFilesOptions } from "../../src/storage/verify_files.ts";
 import { partFileName } from "../../src/storage/file_names.ts";
 import { FileMap } from "../../src/storage/layout.ts";
-import { FILES_IN_SHARED_PIECES, Torrent } from "./fixture.ts";
+import { FILES_IN_SHARED_PIECES, Torrent, verifierOf } from "./fixture.ts";
 
 const { now, digest, files } = denoPlatform;
 
@@ -35,7 +35,7 @@ function verify(folder: string, options: Partial<VerifyFilesOptions> = {}): Prom
   return verifyFiles(TORRENT.layout, {
     platform: { now, digest, files },
     folder,
-    pieceHash: (index) => TORRENT.hashes[index]!,
+    verifier: verifierOf(TORRENT),
     onProgress() {},
     ...options,
   });
@@ -157,7 +157,7 @@ Deno.test("verifyFiles() uses threads for much data", () =>
     const result = await verifyFiles({ ...layout, files: [one] }, {
       platform: { now, digest, files, startFileHashers },
       folder,
-      pieceHash: () => zeros,
+      verifier: verifierOf({ hashes: Array(64).fill(zeros) }),
       onProgress() {},
     });
     assertEquals([result.valid, closed], [64, 1]);
@@ -227,7 +227,7 @@ for (const { what, torrent, disk, at, verdicts } of PLACES) {
       const result = await verifyFiles(torrent.layout, {
         platform: { now, digest, files },
         folder: `${folder}${at}`,
-        pieceHash: (index) => torrent.hashes[index]!,
+        verifier: verifierOf(torrent),
         onProgress() {},
       });
       assertEquals(result.files.map(({ verdict }) => verdict), verdicts);
@@ -264,7 +264,7 @@ Deno.test("verifyFiles() of chosen files counts their pieces alone, whose other 
         folder: `${folder}${place}`,
         wanted,
         infoHash,
-        pieceHash: (index) => torrent.hashes[index]!,
+        verifier: verifierOf(torrent),
         onProgress() {},
       });
       return [pieces, valid, ...judged.map(({ path, verdict }) => `${path} ${verdict}`)];

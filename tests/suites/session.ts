@@ -7,6 +7,7 @@
 import "../session/blocklist_test.ts";
 import "../session/session_changes_test.ts";
 import "../session/create_torrent_test.ts";
+import "../session/create_v2_test.ts";
 import "../session/session_dht_test.ts";
 import "../swarm/event_stream_test.ts";
 import "../session/external_address_test.ts";
@@ -26,4 +27,5 @@ import "../session/session_store_test.ts";
 import "../session/session_test.ts";
 import "../session/session_suspended_test.ts";
 import "../session/session_torrent_life_test.ts";
+import "../session/session_v2_test.ts";
 import "../session/session_waiting_test.ts";

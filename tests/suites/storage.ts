@@ -7,6 +7,7 @@
 // First: a PieceWriter that a test kills never gives back the buffers that all PieceWriters share to merge writes.
 import "../storage/piece_writer_test.ts";
 
+import "../storage/storage_aligned_test.ts";
 import "../storage/storage_aside_test.ts";
 import "../storage/checker_test.ts";
 import "../storage/checker_threads_test.ts";

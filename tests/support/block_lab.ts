@@ -6,6 +6,7 @@
  */
 
 import { Bitfield } from "../../src/base/bitfield.ts";
+import { V1Verifier } from "../../src/metainfo/v1_verifier.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { Peer } from "../../src/peer/peer.ts";
@@ -79,11 +80,10 @@ export class BlockLab {
       counts.looks++;
       return this.#now;
     };
+    const digest = () => fail("only pieces that are not held whole, or are wrong, are hashed in parts");
     const wanted = new Bitfield(pieceCount);
     wanted.setAll();
     this.download = new PieceDownload({
-      pieceSize: () => pieceLength,
-      pieceHash: () => DIGEST,
       ...new PartStore(() => pieceLength),
       writePiece: () => Promise.resolve(void counts.pieces++),
       peers: () => this.#peers,
@@ -99,14 +99,20 @@ export class BlockLab {
       have: new Bitfield(pieceCount),
       wanted,
       pool: new BufferPool(new MemoryBudget(64 << 20, { reading: 0 }), pieceLength),
+      verifier: new V1Verifier(
+        { pieceCount, pieceLength, pieceSize: () => pieceLength, pieceHash: () => DIGEST },
+        {
+          digest,
+          sha1() {
+            counts.digests++;
+            return Promise.resolve(DIGEST);
+          },
+        },
+      ),
       platform: {
         now,
         random: () => 0.5,
-        digest: () => fail("only pieces that are not held whole, or are wrong, are hashed in parts"),
-        sha1() {
-          counts.digests++;
-          return Promise.resolve(DIGEST);
-        },
+        digest,
         yieldToEventLoop: () => Promise.resolve(),
       },
     });

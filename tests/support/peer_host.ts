@@ -26,6 +26,7 @@ export function idleHost(host: Pick<PeerHost, "pieceCount" | "pieceSize" | "now"
     canServe: () => false,
     readBlock: () => false,
     loadBlock: () => Promise.resolve(),
+    servedSize: (index) => host.pieceSize(index),
     ...host,
   };
 }

@@ -33,6 +33,11 @@ export class Recorder implements MessageHandler {
   onExtended(id: number, payload: Bytes): void {
     this.log.push(`extended ${id} ${payload.length}`);
   }
+  onHashMessage(id: number, payload: Bytes): void {
+    let sum = 0;
+    for (const byte of payload) sum = (sum * 31 + byte) >>> 0;
+    this.log.push(`hash-message ${id} ${payload.length} ${sum}`);
+  }
   onUnknown(id: number): void {
     this.log.push(`unknown ${id}`);
   }

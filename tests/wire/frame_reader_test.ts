@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
-import { FrameReader } from "../../src/wire/frame_reader.ts";
+import { MAX_HASHES, MAX_UNCLES } from "../../src/base/defences.ts";
+import { FrameReader, type MessageHandler } from "../../src/wire/frame_reader.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";
 import { MessageId, WireError } from "../../src/wire/messages.ts";
 import { PoisonedMemory } from "../support/poisoned_memory.ts";
@@ -53,6 +54,14 @@ const message = fc.oneof(
   fc.tuple(fc.nat(255), fc.nat(100_000)).map(([id, length]) => ({
     write: (w: FrameWriter) => w.extended(id, new Uint8Array(length)),
     log: `extended ${id} ${length}`,
+  })),
+  fc.tuple(fc.constantFrom(21, 23), fc.constant(48)).map(([id, length]) => ({
+    write: (w: FrameWriter) => w.hashMessage(id, new Uint8Array(length)),
+    log: `hash-message ${id} ${length} 0`,
+  })),
+  fc.nat(500).map((count) => ({
+    write: (w: FrameWriter) => w.hashMessage(22, new Uint8Array(48 + 32 * count)),
+    log: `hash-message 22 ${48 + 32 * count} 0`,
   })),
   fc.tuple(fc.nat(), fc.nat(), fc.constantFrom(0, 1, 13, 16384)).map(([index, begin, length]) => ({
     write: (w: FrameWriter) => {
@@ -155,4 +164,32 @@ Deno.test("FrameWriter.unreserveBlock() takes the last block back", () => {
   writer.unreserveBlock(16384);
   assertEquals(writer.payload, 16384);
   assertEquals(parse(writer.take()).length, 2);
+});
+
+Deno.test("FrameReader hands over messages about hashes, and refuses those of another length", () => {
+  const read = (id: number, bytes: number, handler: MessageHandler = new Recorder()) => {
+    const reader = new FrameReader(handler, { pieceCount: 1 });
+    const stream = frame(id, ...new Uint8Array(bytes));
+    for (let at = 0; at < stream.length;) {
+      const { space } = reader;
+      const count = Math.min(space.length, stream.length - at);
+      space.set(stream.subarray(at, at + count));
+      reader.received(count);
+      at += count;
+    }
+    return (handler as Recorder).log;
+  };
+  const { hashRequest, hashes, hashReject } = MessageId;
+  const most = 48 + 32 * (MAX_HASHES + MAX_UNCLES);
+  for (
+    const [id, bytes] of [[hashRequest, 48], [hashReject, 48], [hashes, 48], [hashes, 112], [hashes, most]] as const
+  ) {
+    assertEquals(read(id, bytes), [`hash-message ${id} ${bytes} 0`]);
+    const old = new Recorder();
+    Object.defineProperty(old, "onHashMessage", { value: undefined });
+    assertEquals(read(id, bytes, old), [`unknown ${id}`]);
+  }
+  for (const [id, bytes] of [[hashRequest, 47], [hashReject, 49], [hashes, 47], [hashes, most + 1]] as const) {
+    assertThrows(() => read(id, bytes), WireError, `has ${bytes + 1} bytes`);
+  }
 });

@@ -5,7 +5,7 @@ import { encode } from "../../src/bencode/mod.ts";
 import { allowedFastSet } from "../../src/swarm/choking/allowed_fast.ts";
 import { MAX_METADATA } from "../../src/base/defences.ts";
 import { encodeExtensionHandshake, parseExtensionHandshake } from "../../src/wire/extension.ts";
-import { encodeHandshake, parseHandshake } from "../../src/wire/handshake.ts";
+import { encodeHandshake, parseHandshake, V2_BIT } from "../../src/wire/handshake.ts";
 import { WireError } from "../../src/wire/messages.ts";
 import { fc } from "../support/property.ts";
 
@@ -13,8 +13,9 @@ const infoHash = new InfoHash(new Uint8Array(20).fill(0xaa));
 
 Deno.test("parseHandshake() gives back what encodeHandshake() was given", () => {
   const bytes = fc.uint8Array({ minLength: 20, maxLength: 20 });
-  fc.assert(fc.property(bytes, bytes, fc.boolean(), fc.boolean(), fc.boolean(), (hash, id, fast, extended, dht) => {
-    const handshake = { infoHash: new InfoHash(hash), peerId: new Uint8Array(id), fast, extended, dht };
+  const bits = fc.record({ fast: fc.boolean(), extended: fc.boolean(), dht: fc.boolean(), v2: fc.boolean() });
+  fc.assert(fc.property(bytes, bytes, bits, (hash, id, bits) => {
+    const handshake = { infoHash: new InfoHash(hash), peerId: new Uint8Array(id), ...bits };
     assertEquals(parseHandshake(encodeHandshake(handshake)), handshake);
   }));
 });
@@ -25,6 +26,8 @@ Deno.test("encodeHandshake() puts every field where BEP 3 wants it", () => {
   assertEquals(String.fromCharCode(...bytes.subarray(0, 20)), "\x13BitTorrent protocol");
   assertEquals([...bytes.subarray(20, 28)], [0, 0, 0, 0, 0, 0x10, 0, 0x04]);
   assertEquals(bytes.subarray(28, 48), infoHash.bytes);
+  const v2 = encodeHandshake({ infoHash, peerId: new Uint8Array(20), fast: false, extended: false, v2: true });
+  assertEquals([...v2.subarray(20, 28)], [0, 0, 0, 0, 0, 0, 0, V2_BIT]);
 });
 
 Deno.test("parseHandshake() refuses another protocol", () => {

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { type Bytes, equalBytes } from "../../base/bytes.ts";
-import type { InfoHash } from "../../base/info_hash.ts";
+import type { Bytes } from "../../base/bytes.ts";
+import type { InfoHashes } from "../../base/info_hashes.ts";
 import { NOT_INTERESTED_MS } from "../../base/defences.ts";
 import { encodeMetadataReject, encodeMetadataRequest, parseMetadataMessage, type Peer } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
@@ -20,8 +20,8 @@ const LIED = "it sent wrong metadata";
 export interface MetadataFetchOptions {
   /** Clock and hash function. */
   readonly platform: Pick<Platform, "now" | "digest">;
-  /** Info-hash of the torrent. */
-  readonly infoHash: InfoHash;
+  /** The known info-hashes of the torrent, all of which the metadata must have. */
+  readonly infoHashes: InfoHashes;
   /** Memory for the metadata of all torrents. */
   readonly memory: MetadataBudget;
   /** Bans an address for good. */
@@ -37,15 +37,16 @@ export class MetadataFetch {
   #over = false;
 
   constructor(options: MetadataFetchOptions) {
-    const { platform, infoHash } = options;
+    const { platform, infoHashes } = options;
     this.#options = options;
     this.#download = new MetadataScheduler({
       budget: options.memory,
-      isRight: (parts) => {
-        const digest = platform.digest("sha1");
-        for (const part of parts) digest.update(part);
-        return equalBytes(digest.digest(), infoHash.bytes);
-      },
+      isRight: (parts) =>
+        infoHashes.matches((algorithm) => {
+          const digest = platform.digest(algorithm);
+          for (const part of parts) digest.update(part);
+          return digest.digest();
+        }),
     });
   }
 

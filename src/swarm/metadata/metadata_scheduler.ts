@@ -94,7 +94,7 @@ interface Helper<P> {
 
 /** Options for {@linkcode MetadataScheduler}. */
 export interface MetadataSchedulerOptions {
-  /** Returns `true` if a dictionary, given in parts, has the right hash. */
+  /** Returns `true` if a dictionary, given in parts, has the right hashes. The parts can be read once for each hash. */
   readonly isRight: (parts: Iterable<Bytes>) => boolean;
   /** Source of memory. */
   readonly budget: MetadataBudget;
@@ -257,7 +257,7 @@ export class MetadataScheduler<P extends MetadataPeer> {
     if (attempt.has(part) || !attempt.add(part, data, { from: helper.key, now })) return { kind: "more" };
     this.#takeFromOthers(attempt, part);
     if (!attempt.isComplete) return { kind: "more" };
-    if (this.#isRight(attempt.bytes())) {
+    if (this.#isRight({ [Symbol.iterator]: () => attempt.bytes() })) {
       const info = concatBytes([...attempt.bytes()]);
       this.stop();
       return { kind: "done", info };

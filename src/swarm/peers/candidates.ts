@@ -12,6 +12,7 @@ import {
   MAX_PORTS_OF_THIS_MACHINE,
   MAX_PORTS_PER_HOST,
 } from "../../base/defences.ts";
+import type { InfoHash } from "../../base/info_hash.ts";
 import { networkOf, reachOf, subnetOf } from "../../base/networks.ts";
 import type { DialFault } from "./dial_fault.ts";
 
@@ -61,6 +62,8 @@ export interface CandidateHost {
 /** State of an address. */
 export interface Candidate {
   readonly address: PeerAddress;
+  /** Info-hash under which the address was found first, which the peer may know alone; `undefined` if not known. */
+  infoHash: InfoHash | undefined;
   /** Network of the address, as returned by {@linkcode networkOf}. */
   readonly network: string;
   /** Candidates of the same network, including this one; `null` after removal. */
@@ -94,6 +97,14 @@ export interface Candidate {
   place: number;
   /** Number of candidates of the same neighbourhood and source, including this one; shared by all of them. */
   neighbours: { count: number };
+}
+
+/** Options for {@linkcode CandidateTable.name}. */
+export interface NameOptions {
+  /** See {@linkcode Candidate.round}. Default: 0. */
+  readonly round?: number;
+  /** See {@linkcode Candidate.infoHash}. */
+  readonly infoHash?: InfoHash | undefined;
 }
 
 /** Candidates by address, network and source. */
@@ -145,19 +156,20 @@ export class CandidateTable {
    *
    * @param address Address in canonical form.
    * @param source Source of the address.
-   * @param round See {@linkcode Candidate.round}.
+   * @param options See {@linkcode NameOptions}.
    * @returns `true` if the address is new, or will be dialled sooner than before.
    */
-  name(address: PeerAddress, source: PeerSource, round = 0): boolean {
+  name(address: PeerAddress, source: PeerSource, { round = 0, infoHash }: NameOptions = {}): boolean {
     const known = this.#byKey.get(formatAddress(address));
     if (known) {
+      known.infoHash ??= infoHash;
       const better = SOURCE_RANK[source] < SOURCE_RANK[known.source];
       if (!better && round >= known.round) return false;
       known.round = Math.min(known.round, round);
       if (better) this.#move(known, source);
       return true;
     }
-    const candidate = newCandidate(address, source, round);
+    const candidate = newCandidate(address, source, { round, infoHash });
     if (source !== "user" && !this.#fitsHost(candidate)) return false;
     if (this.size >= MAX_CANDIDATES && !this.#makeRoom(candidate)) return false;
     this.#insert(candidate);
@@ -278,9 +290,14 @@ export class CandidateTable {
   }
 }
 
-function newCandidate(address: PeerAddress, source: PeerSource, round = 0): Candidate {
+function newCandidate(
+  address: PeerAddress,
+  source: PeerSource,
+  { round = 0, infoHash }: NameOptions = {},
+): Candidate {
   return {
     address,
+    infoHash,
     network: networkOf(address.host),
     group: subnetOf(address.host),
     source,

@@ -16,6 +16,7 @@ import {
   SHUT_OUT_MS,
 } from "../../base/defences.ts";
 import { LruMap } from "../../base/lru_map.ts";
+import type { InfoHash } from "../../base/info_hash.ts";
 import { isDialable, isPeerPort, networkOf } from "../../base/networks.ts";
 import { type AddressFacts, addressFacts } from "./address_facts.ts";
 import {
@@ -159,8 +160,8 @@ export class ConnectionManager {
     return this.#best(now) !== null;
   }
 
-  /** Adds the peers of one list. */
-  add(addresses: Iterable<PeerAddress>, source: PeerSource = "tracker"): void {
+  /** Adds the peers of one list, which were found under an info-hash of the torrent. */
+  add(addresses: Iterable<PeerAddress>, source: PeerSource = "tracker", infoHash?: InfoHash): void {
     let count = 0;
     for (const { host, port } of addresses) {
       const address = { host: canonicalHost(host), port };
@@ -170,7 +171,8 @@ export class ConnectionManager {
         this.#blocked.set(address.host, true);
         continue;
       }
-      if (this.#candidates.name(address, source, Math.floor(count++ / MAX_HALF_OPEN))) this.#stale = true;
+      const round = Math.floor(count++ / MAX_HALF_OPEN);
+      if (this.#candidates.name(address, source, { round, infoHash })) this.#stale = true;
     }
   }
 
@@ -191,6 +193,11 @@ export class ConnectionManager {
     this.#lastDials.push(now);
     if (this.#lastDials.length > MAX_HALF_OPEN) this.#lastDials.shift();
     return best.address;
+  }
+
+  /** Returns the info-hash under which a peer was found first; `undefined` if it isn't known. */
+  infoHashOf(address: PeerAddress): InfoHash | undefined {
+    return this.#candidates.get(formatAddress(address))?.infoHash;
   }
 
   /**

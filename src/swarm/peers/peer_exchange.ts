@@ -6,6 +6,7 @@
 
 import { formatAddress, parseIp, type PeerAddress } from "../../base/address.ts";
 import type { Bytes } from "../../base/bytes.ts";
+import type { InfoHash } from "../../base/info_hash.ts";
 import { MAX_PEX_FROM_ONE, MAX_PEX_SENT, PEX_HEARD_GAP_MS } from "../../base/defences.ts";
 import { isDialable, mayReportAddress, networkOf, reachOf } from "../../base/networks.ts";
 import { encodePex, type Extension, parsePex, type Peer, PexFlag, type PexPeer } from "../../peer/mod.ts";
@@ -28,7 +29,7 @@ export interface ExchangeHost {
   /** Returns milliseconds of a monotonic clock. */
   now(): number;
   /** Called with the peers of a message. */
-  addPeers(addresses: readonly PeerAddress[], source: "pex"): void;
+  addPeers(addresses: readonly PeerAddress[], source: "pex", infoHash: InfoHash): void;
   /** The pieces that we have. */
   readonly have: { readonly isFull: boolean };
 }
@@ -52,7 +53,7 @@ export class PeerExchange implements Extension<Peer> {
     const { added } = parsePex(payload);
     const useful = this.#usefulOf(added, peer).slice(0, MAX_PEX_FROM_ONE - talk.taken);
     talk.taken += useful.length;
-    if (useful.length > 0) this.#host.addPeers(useful, "pex");
+    if (useful.length > 0) this.#host.addPeers(useful, "pex", peer.infoHash);
   }
 
   /**

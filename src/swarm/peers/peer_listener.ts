@@ -19,8 +19,8 @@ const TROUBLE_OVER_MS = 5000;
 
 /** A torrent, as the listener sees it. */
 export interface Acceptor {
-  /** Our handshake for the torrent. */
-  readonly handshake: Handshake;
+  /** Returns our handshake for the info-hash by which a peer asks for the torrent. */
+  handshakeFor(infoHash: InfoHash): Handshake;
   /** Returns why a peer at an address is refused, or `null` if it isn't. */
   refuses(host: string): string | null;
   /** Takes over an incoming connection after its handshake. */
@@ -164,7 +164,7 @@ export class PeerListener {
       const answer = (infoHash: InfoHash) => {
         const torrent = this.#find(infoHash);
         unwelcome = torrent?.refuses(host) ?? null;
-        return unwelcome === null ? torrent?.handshake ?? null : null;
+        return unwelcome === null ? torrent?.handshakeFor(infoHash) ?? null : null;
       };
       const stream = await this.#open(connection);
       const theirs = await handshakeIn(stream, answer).catch((error) => {

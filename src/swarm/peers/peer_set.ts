@@ -5,6 +5,7 @@
  */
 
 import { formatAddress, type PeerAddress } from "../../base/address.ts";
+import type { InfoHash } from "../../base/info_hash.ts";
 import { equalBytes, isLarger } from "../../base/bytes.ts";
 import { messageOf, ShoalError } from "../../base/errors.ts";
 import {
@@ -93,8 +94,8 @@ export interface PeerSetOptions {
   readonly host: PeerHost;
   /** The torrent, as this set sees it. */
   readonly events: PeerSetEvents;
-  /** Returns our handshake. */
-  readonly handshake: () => Handshake;
+  /** Returns our handshake for an info-hash of the torrent; for the first when absent. */
+  readonly handshake: (infoHash?: InfoHash) => Handshake;
   /** Chooses the peers to connect to. */
   readonly manager: ConnectionManager;
 }
@@ -129,7 +130,7 @@ export class PeerSet implements ConnectionBorrower {
   readonly #limits: BandwidthParties | undefined;
   readonly #host: PeerHost;
   readonly #events: PeerSetEvents;
-  readonly #handshake: () => Handshake;
+  readonly #handshake: (infoHash?: InfoHash) => Handshake;
   readonly #manager: ConnectionManager;
   readonly #links = new Map<Peer, PeerLink>();
   /** Address by connection number, from 1, of open connections and those that sent payload. */
@@ -205,9 +206,9 @@ export class PeerSet implements ConnectionBorrower {
     return this.#hosts.get(connection) ?? "";
   }
 
-  /** Adds candidates, and dials if the limits allow. */
-  add(addresses: Iterable<PeerAddress>, source?: PeerSource): void {
-    this.#manager.add(addresses, source);
+  /** Adds candidates that were found under an info-hash of the torrent, and dials if the limits allow. */
+  add(addresses: Iterable<PeerAddress>, source?: PeerSource, infoHash?: InfoHash): void {
+    this.#manager.add(addresses, source, infoHash);
     this.dialMore();
   }
 
@@ -402,7 +403,7 @@ export class PeerSet implements ConnectionBorrower {
     let connection: PeerStream | null = null;
     const timer = this.#platform.after(HANDSHAKE_MS, () => dial.abort.abort());
     try {
-      const ours = this.#handshake();
+      const ours = this.#handshake(this.#manager.infoHashOf(address));
       const words = { infoHash: ours.infoHash, first: encodeHandshake(ours) };
       connection = await this.#transport.dial(address, { ...words, signal });
       signal.throwIfAborted();

@@ -6,8 +6,8 @@
 
 import type { Bytes } from "../../base/bytes.ts";
 import type { DataMemory } from "../../base/data_memory.ts";
+import type { PieceHasher, PieceVerdict } from "../../base/piece_verifier.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
-import type { Digest } from "../../platform/platform.ts";
 import { LargePieceMemory, type PartMemory, type Stretch } from "./large_piece_memory.ts";
 
 /** Sender of a block that hasn't been received. Connection numbers begin at 1. */
@@ -23,16 +23,16 @@ export interface PartialPieceOptions {
   readonly memory: Bytes | PartMemory;
   /** Where buffers are, which copies between them. */
   readonly data: DataMemory;
-  /** Starts a SHA-1 digest, for a piece that isn't held whole. */
-  readonly startDigest: () => Digest;
+  /** Starts to hash the piece, if it isn't held whole. */
+  readonly startHash: () => PieceHasher;
   /** Current time in milliseconds. */
   readonly now: number;
 }
 
 /** The next bytes for the hash of a piece, which are on disk. */
 export interface StoredStretch extends Stretch {
-  /** The digest that hashes the bytes; the piece has another one after it has been restarted. */
-  readonly digest: Digest;
+  /** What hashes the bytes; the piece has another one after it has been restarted. */
+  readonly hasher: PieceHasher;
 }
 
 /** Options for {@linkcode PartialPiece.hold}. */
@@ -86,9 +86,9 @@ export class PartialPiece {
   #missing: number;
   #firstFree = 0;
   readonly #data: DataMemory;
-  readonly #startDigest: () => Digest;
-  /** Digest of a piece that isn't held whole. */
-  #digest: Digest | null = null;
+  readonly #startHash: () => PieceHasher;
+  /** What hashes a piece that isn't held whole. */
+  #hasher: PieceHasher | null = null;
   /** Number of blocks in memory, or hashed already, from the beginning of the piece up to the first gap. */
   #prefix = 0;
   /** Number of bytes that have been hashed, from the beginning of the piece. */
@@ -103,8 +103,8 @@ export class PartialPiece {
     this.#whole = memory instanceof Uint8Array ? memory : null;
     this.parts = memory instanceof Uint8Array ? null : new LargePieceMemory(options.size, memory);
     this.#data = options.data;
-    this.#startDigest = options.startDigest;
-    if (this.parts !== null) this.#digest = options.startDigest();
+    this.#startHash = options.startHash;
+    if (this.parts !== null) this.#hasher = options.startHash();
     this.lastBlockAt = options.now;
     this.blockCount = Math.ceil(options.size / BLOCK_SIZE);
     this.senders = new Int32Array(this.blockCount);
@@ -167,9 +167,9 @@ export class PartialPiece {
     this.#data.copy(place.buffer, place.at, source, at, length);
   }
 
-  /** The digest of a piece that isn't held whole. May be read only once, after the whole piece has been hashed. */
-  get digest(): Bytes {
-    return this.#digest!.digest();
+  /** Compares a piece that isn't held whole, once, after all of it has been hashed. */
+  verdict(): PieceVerdict {
+    return this.#hasher!.verdict();
   }
 
   /** Returns the length of a block in bytes. */
@@ -257,13 +257,13 @@ export class PartialPiece {
     ) {
       end = Math.min(this.size, end + BLOCK_SIZE);
     }
-    return end > begin ? { begin, end, digest: this.#digest! } : null;
+    return end > begin ? { begin, end, hasher: this.#hasher! } : null;
   }
 
   /** Hashes bytes that were read back, unless the piece has been restarted meanwhile. */
-  hashStored({ begin, end, digest }: StoredStretch, bytes: Bytes): void {
-    if (digest !== this.#digest || begin !== this.#hashed) return;
-    digest.update(bytes);
+  hashStored({ begin, end, hasher }: StoredStretch, bytes: Bytes): void {
+    if (hasher !== this.#hasher || begin !== this.#hashed) return;
+    hasher.update(bytes);
     this.#hashed = end;
     this.#prefix = Math.max(this.#prefix, Math.ceil(end / BLOCK_SIZE));
     this.#advance();
@@ -286,18 +286,17 @@ export class PartialPiece {
   }
 
   /**
-   * Restarts a piece that failed its hash check: removes the blocks of suspected connections and makes all missing
-   * blocks free.
+   * Restarts a piece that failed its hash check: removes some blocks and makes all missing blocks free.
    *
-   * @param isSuspect Returns `true` if the blocks of a connection are removed.
+   * @param isRemoved Returns `true` if a block is removed.
    * @param now Current time in milliseconds.
    * @returns Bytes that were removed.
    */
-  restart(isSuspect: (sender: number) => boolean, now: number): number {
+  restart(isRemoved: (block: number) => boolean, now: number): number {
     let bytes = 0;
     this.#asked.fill(0);
     for (let block = 0; block < this.blockCount; block++) {
-      if (!this.has(block) || !isSuspect(this.senders[block]!)) continue;
+      if (!this.has(block) || !isRemoved(block)) continue;
       this.senders[block] = NOBODY;
       this.#missing++;
       bytes += this.blockLength(block);
@@ -307,7 +306,7 @@ export class PartialPiece {
     if (this.parts !== null) {
       this.parts.reset((block) => this.has(block));
       this.#advance();
-      this.#digest = this.#startDigest();
+      this.#hasher = this.#startHash();
     }
     this.startedAt = this.lastBlockAt = now;
     this.owner = null;
@@ -329,7 +328,7 @@ export class PartialPiece {
     const begin = this.#hashed;
     const end = Math.min(this.#prefix * BLOCK_SIZE, this.size, parts.endOfPart(begin));
     if (end <= begin || (end - begin < HASH_STEP && end < this.size && !now)) return;
-    this.#digest!.update(parts.bytes({ begin, end }));
+    this.#hasher!.update(parts.bytes({ begin, end }));
     this.#hashed = end;
   }
 }

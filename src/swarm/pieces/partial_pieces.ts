@@ -8,6 +8,7 @@
 import { Bitfield } from "../../base/bitfield.ts";
 import type { Bytes } from "../../base/bytes.ts";
 import { networkOf } from "../../base/networks.ts";
+import type { PieceVerdict, PieceVerifier } from "../../base/piece_verifier.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { NotWantedError } from "../../storage/mod.ts";
@@ -22,8 +23,6 @@ import { SmartBan, type SmartBanHost } from "./smart_ban.ts";
 
 /** What {@linkcode PartialPieces} needs from the torrent. */
 export interface PartialPiecesHost extends SmartBanHost, PartsHost {
-  /** Returns the size of a piece in bytes. */
-  pieceSize(index: number): number;
   /** Writes a verified piece. Resolves when the piece can be read back. */
   writePiece(index: number, data: Bytes): Promise<void>;
   /** Returns `true` if a piece that isn't wanted can be written nevertheless. Every piece can be when absent. */
@@ -44,8 +43,10 @@ export interface PartialPiecesOptions {
   readonly wanted: Bitfield;
   /** Buffers for pieces. */
   readonly pool: BufferPool;
-  /** Clock, random numbers, digests and yielding to other work. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "sha1" | "yieldToEventLoop">;
+  /** Clock, random numbers, digests of blocks and yielding to other work. */
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
+  /** Tells how long pieces are, and whether they are right. */
+  readonly verifier: PieceVerifier;
 }
 
 /**
@@ -57,8 +58,8 @@ const RUN_BYTES = 512 * 1024;
 /** Verdict on a complete piece: right, wrong and dropped, or wrong and restarted in part or whole. */
 type Result = "right" | "wrong" | "reopened";
 
-/** What happened to a complete piece: right and written, right but not needed, or wrong. */
-type Found = "written" | "unwelcome" | "wrong";
+/** What happened to a complete piece: right and written, right but not needed, or wrong, with the verdict on it. */
+type Found = "written" | "unwelcome" | PieceVerdict;
 
 /** The pieces of one torrent, shared by all that fetch blocks: peers and web seeds. */
 export class PartialPieces {
@@ -92,7 +93,8 @@ export class PartialPieces {
   pieceAbandoned: (index: number) => void = () => {};
   #wanted: Bitfield;
   readonly #host: PartialPiecesHost;
-  readonly #platform: Pick<Platform, "now" | "digest">;
+  readonly #platform: Pick<Platform, "now">;
+  readonly #verifier: PieceVerifier;
   readonly #smartBan: SmartBan;
   /** Complete pieces that are being checked or written, each with a promise that settles when that is over. */
   readonly #verifying = new Map<PartialPiece, Promise<void>>();
@@ -108,6 +110,7 @@ export class PartialPieces {
     this.pool = options.pool;
     this.pool.memoryAvailable = () => this.memoryAvailable.forEach((tell) => tell());
     this.#platform = options.platform;
+    this.#verifier = options.verifier;
     this.#onDisk = new LargePiecesOnDisk(host, {
       pool: options.pool,
       failed: (piece, thrown) => {
@@ -117,9 +120,13 @@ export class PartialPieces {
         this.drop(piece);
       },
     });
-    this.#smartBan = new SmartBan(host, { platform: options.platform, onDisk: this.#onDisk });
+    this.#smartBan = new SmartBan(host, {
+      platform: options.platform,
+      verifier: options.verifier,
+      onDisk: this.#onDisk,
+    });
     this.#wanted = options.wanted;
-    const run = Math.max(1, Math.floor(RUN_BYTES / host.pieceSize(0)));
+    const run = Math.max(1, Math.floor(RUN_BYTES / options.verifier.pieceSize(0)));
     this.picker = new PiecePicker(this.have.length, () => options.platform.random(), { run });
     this.missing = new Bitfield(this.have.length);
     this.#recomputeMissing();
@@ -210,12 +217,12 @@ export class PartialPieces {
    * @returns The piece, with every block free.
    */
   start(index: number, now: number): PartialPiece {
-    const size = this.#host.pieceSize(index);
+    const size = this.#verifier.pieceSize(index);
     const memory = this.#memoryFor(size, (leaving) => this.#onDisk.leave(piece, leaving));
     this.picker.remove(index);
     this.reserved.delete(index);
-    const startDigest = () => this.#platform.digest("sha1");
-    const piece = new PartialPiece(index, { size, memory, data: this.pool.data, startDigest, now });
+    const startHash = () => this.#verifier.start(index);
+    const piece = new PartialPiece(index, { size, memory, data: this.pool.data, startHash, now });
     if (piece.parts !== null) this.#onDisk.begin(piece);
     piece.failed = this.suspects(index);
     this.active.set(index, piece);
@@ -288,14 +295,14 @@ export class PartialPieces {
   }
 
   /**
-   * Restarts a failed piece without the blocks of suspected connections. The piece keeps its memory.
+   * Restarts a failed piece without some of its blocks. The piece keeps its memory.
    *
    * @param piece A piece that failed its hash check.
-   * @param isSuspect Returns `true` if the blocks of a connection are requested again.
+   * @param isRemoved Returns `true` if a block is requested again.
    */
-  restartPiece(piece: PartialPiece, isSuspect: (sender: number) => boolean): void {
+  restartPiece(piece: PartialPiece, isRemoved: (block: number) => boolean): void {
     this.parole.release(piece, { complete: false });
-    this.wasted += piece.restart(isSuspect, this.#platform.now());
+    this.wasted += piece.restart(isRemoved, this.#platform.now());
     piece.provenOnly = false;
     this.open.add(piece);
   }
@@ -389,7 +396,8 @@ export class PartialPieces {
     let result: Result = "wrong";
     try {
       const found = await this.#store(piece, sources);
-      result = found === "wrong" ? this.#retry(piece, sources) : this.#keep(piece, found);
+      if (typeof found === "string") result = this.#keep(piece, found);
+      else result = found.wrongBlocks === null ? this.#retry(piece, sources) : this.#mend(piece, found.wrongBlocks);
     } catch (error) {
       this.#broke(piece, error);
     }
@@ -404,11 +412,11 @@ export class PartialPieces {
   /** Checks a complete piece, and writes it if it is right and can be stored. */
   async #store(piece: PartialPiece, sources: ReadonlySet<string>): Promise<Found> {
     const { index } = piece;
-    const isRight = await this.#smartBan.check(piece);
-    if (isRight === false) return "wrong";
-    if (isRight) this.trust.passed(index, sources);
+    const verdict = await this.#smartBan.check(piece);
+    if (verdict?.isRight === false) return verdict;
+    if (verdict !== null) this.trust.passed(index, sources);
     let isWelcome = this.wants(index) && (this.#wanted.has(index) || this.#hasPlace(index));
-    if (isWelcome && piece.parts !== null) isWelcome = isRight === true && await this.#onDisk.claim(piece);
+    if (isWelcome && piece.parts !== null) isWelcome = verdict !== null && await this.#onDisk.claim(piece);
     else if (isWelcome) await this.#host.writePiece(index, piece.data);
     return isWelcome ? "written" : "unwelcome";
   }
@@ -427,6 +435,25 @@ export class PartialPieces {
   }
 
   /**
+   * Handles a piece of which some blocks are known to be wrong. Only these are fetched again, from any source.
+   */
+  #mend(piece: PartialPiece, wrongBlocks: readonly number[]): Result {
+    const { index } = piece;
+    this.#checking.delete(index);
+    this.trust.failed(index, new Set(wrongBlocks.map((block) => this.sourceOf(piece.senders[block]!))));
+    if (this.#stopped || !this.#wanted.has(index) || this.have.has(index)) {
+      this.wasted += piece.size;
+      this.putBack(index);
+      return "wrong";
+    }
+    const wrong = new Set(wrongBlocks);
+    this.restartPiece(piece, (block) => wrong.has(block));
+    piece.failed = this.suspects(index);
+    this.active.set(index, piece);
+    return "reopened";
+  }
+
+  /**
    * Handles a wrong piece. The blocks of suspects are fetched again from proven sources. If no source is more suspect
    * than another, the whole piece is fetched again from one source.
    */
@@ -440,7 +467,7 @@ export class PartialPieces {
       this.putBack(index);
       return "wrong";
     }
-    this.restartPiece(piece, (sender) => suspects.has(this.sourceOf(sender)));
+    this.restartPiece(piece, (block) => suspects.has(this.sourceOf(piece.senders[block]!)));
     piece.provenOnly = suspects.size < sources.size;
     this.active.set(index, piece);
     return "reopened";

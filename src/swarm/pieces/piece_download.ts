@@ -28,8 +28,8 @@ export interface PieceDownloadHost extends PartialPiecesHost {
 
 /** Options for {@linkcode PieceDownload}. */
 export interface PieceDownloadOptions extends PartialPiecesOptions {
-  /** Clock, randomness and digests. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "sha1" | "yieldToEventLoop">;
+  /** Clock, randomness and digests of blocks. */
+  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
 }
 
 /** A piece that is no longer wanted is given up after this many milliseconds without a block. */
@@ -86,7 +86,10 @@ export class PieceDownload {
     this.#open = this.started.open;
     this.#picker = this.started.picker;
     this.#pool = options.pool;
-    this.#strategy = new RequestStrategy(host, this.started, () => options.platform.now());
+    this.#strategy = new RequestStrategy(host, this.started, {
+      verifier: options.verifier,
+      now: () => options.platform.now(),
+    });
     this.started.trust.changed = () => this.#trustChanged();
     this.started.pieceAbandoned = (index) => this.#pieceAbandoned(index);
     this.started.pieceVerified.push((right) => {

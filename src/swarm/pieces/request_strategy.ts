@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { PieceVerifier } from "../../base/piece_verifier.ts";
 import { PROVEN_MS } from "../../base/defences.ts";
 import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 import type { PartialPiece } from "./partial_piece.ts";
@@ -30,8 +31,14 @@ const MOST_FAILED = 8;
 export interface RequestStrategyHost {
   /** Returns every connected peer. */
   peers(): Iterable<Peer>;
-  /** Returns the size of a piece in bytes. */
-  pieceSize(index: number): number;
+}
+
+/** Options for {@linkcode RequestStrategy}. */
+export interface RequestStrategyOptions {
+  /** Tells how long pieces are. */
+  readonly verifier: Pick<PieceVerifier, "pieceSize">;
+  /** Returns the current time in milliseconds. */
+  readonly now: () => number;
 }
 
 /** Decides which blocks are requested from each peer, and starts pieces for that. */
@@ -44,6 +51,7 @@ export class RequestStrategy {
   starved = false;
   readonly #host: RequestStrategyHost;
   readonly #now: () => number;
+  readonly #verifier: Pick<PieceVerifier, "pieceSize">;
   readonly #started: PartialPieces;
   readonly #active: ReadonlyMap<number, PartialPiece>;
   readonly #open: Set<PartialPiece>;
@@ -52,11 +60,12 @@ export class RequestStrategy {
 
   /**
    * @param started The pieces.
-   * @param now Returns the current time in milliseconds.
+   * @param options See {@linkcode RequestStrategyOptions}.
    */
-  constructor(host: RequestStrategyHost, started: PartialPieces, now: () => number) {
+  constructor(host: RequestStrategyHost, started: PartialPieces, options: RequestStrategyOptions) {
     this.#host = host;
-    this.#now = now;
+    this.#now = options.now;
+    this.#verifier = options.verifier;
     this.#started = started;
     this.#active = started.active;
     this.#open = started.open;
@@ -239,7 +248,7 @@ export class RequestStrategy {
    * Returns `true` if a peer may start a piece; a slow peer only while slow pieces take less than half of the memory.
    */
   mayStart(peer: Peer, index: number): boolean {
-    if (!isSlowPeer(this.#host.pieceSize(index), peer.down)) return true;
+    if (!isSlowPeer(this.#verifier.pieceSize(index), peer.down)) return true;
     return slowPieces(this.#active.values(), this.#now()).length < this.slowLimit;
   }
 

@@ -8,6 +8,7 @@ import { equalBytes } from "../../base/bytes.ts";
 import { MAX_ATTEMPTS, MAX_SUSPECTS } from "../../base/defences.ts";
 import { LruMap } from "../../base/lru_map.ts";
 import { networkOf } from "../../base/networks.ts";
+import type { PieceVerdict, PieceVerifier } from "../../base/piece_verifier.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { PartialPiece } from "./partial_piece.ts";
@@ -87,11 +88,9 @@ const BLOCKS_AT_ONCE = 64;
 
 /** What {@linkcode SmartBan} needs from the torrent. */
 export interface SmartBanHost {
-  /** Returns the SHA-1 hash of a piece. */
-  pieceHash(index: number): Uint8Array;
   /** Returns the address of a connection, open or closed. */
   hostOf(connection: number): string;
-  /** Called when a piece failed its hash check; `hosts` sent its blocks. */
+  /** Called when a piece failed its hash check; `hosts` sent its blocks, or its wrong ones if these are known. */
   pieceFailed(index: number, hosts: readonly string[]): void;
   /** Called when an address has certainly sent wrong data. */
   sentWrongData(host: string, index: number): void;
@@ -99,8 +98,10 @@ export interface SmartBanHost {
 
 /** Options for {@linkcode SmartBan}. */
 export interface SmartBanOptions {
-  /** Digests and yielding to other work. */
-  readonly platform: Pick<Platform, "digest" | "sha1" | "yieldToEventLoop">;
+  /** Digests of blocks and yielding to other work. */
+  readonly platform: Pick<Platform, "digest" | "yieldToEventLoop">;
+  /** Tells whether pieces are right. */
+  readonly verifier: Pick<PieceVerifier, "check">;
   /** Pieces that aren't held whole. */
   readonly onDisk: LargePiecesOnDisk;
 }
@@ -109,12 +110,14 @@ export interface SmartBanOptions {
 export class SmartBan {
   readonly #host: SmartBanHost;
   readonly #platform: SmartBanOptions["platform"];
+  readonly #verifier: SmartBanOptions["verifier"];
   readonly #onDisk: LargePiecesOnDisk;
   readonly #evidence = new BlockEvidence();
 
-  constructor(host: SmartBanHost, { platform, onDisk }: SmartBanOptions) {
+  constructor(host: SmartBanHost, { platform, verifier, onDisk }: SmartBanOptions) {
     this.#host = host;
     this.#platform = platform;
+    this.#verifier = verifier;
     this.#onDisk = onDisk;
   }
 
@@ -132,41 +135,52 @@ export class SmartBan {
    * Checks a complete piece. Reports the senders of wrong blocks of this attempt or of earlier ones to the torrent.
    *
    * @param piece A complete piece, which must not change meanwhile.
-   * @returns Whether the piece is right; `null` if that can't be told because its files have moved since it was
-   * written.
+   * @returns The verdict on the piece; `null` if there is none because its files have moved since it was written.
    * @throws The reason why the piece couldn't be read back.
    */
-  async check(piece: PartialPiece): Promise<boolean | null> {
+  async check(piece: PartialPiece): Promise<PieceVerdict | null> {
     const { index } = piece;
     await undefined; // the check may close connections, and one of them is parsing the read that completed the piece
-    const digest = piece.parts === null ? await this.#platform.sha1(piece.data) : await this.#digestOnDisk(piece);
-    if (digest === null) return null;
-    if (equalBytes(digest, this.#host.pieceHash(index))) {
-      const digests = this.suspects(index) ? await this.#digests(piece) : [];
+    const verdict = await (piece.parts === null ? this.#verifier.check(index, piece.data) : this.#checkOnDisk(piece));
+    if (verdict === null) return null;
+    if (verdict.isRight) {
+      const digests = this.suspects(index) ? await this.#digests(piece, verdict) : [];
       if (this.#onDisk.isMoved(piece)) return null;
       if (this.suspects(index)) this.#accuse(this.#evidence.passed(index, digests), index);
-      return true;
+      return verdict;
     }
-    const digests = await this.#digests(piece);
+    const { wrongBlocks } = verdict;
+    const digests = wrongBlocks === null ? await this.#digests(piece, verdict) : [];
     if (this.#onDisk.isMoved(piece)) return null;
     const senders = Array.from(piece.senders, (connection) => this.#host.hostOf(connection));
-    const guilty = this.#evidence.failed(index, { digests, senders });
-    this.#host.pieceFailed(index, [...new Set(senders)]);
-    this.#accuse(guilty, index);
-    return false;
+    if (wrongBlocks === null) {
+      const guilty = this.#evidence.failed(index, { digests, senders });
+      this.#host.pieceFailed(index, [...new Set(senders)]);
+      this.#accuse(guilty, index);
+    } else {
+      const guilty = [...new Set(wrongBlocks.map((block) => senders[block]!))];
+      this.#host.pieceFailed(index, guilty);
+      this.#accuse(guilty, index);
+    }
+    return verdict;
   }
 
-  /** Returns the digest of a piece that isn't held whole, or `null` if its files have moved since it was written. */
-  async #digestOnDisk(piece: PartialPiece): Promise<Uint8Array | null> {
+  /** Checks a piece that isn't held whole. Returns `null` if its files have moved since it was written. */
+  async #checkOnDisk(piece: PartialPiece): Promise<PieceVerdict | null> {
     await this.#onDisk.hashed(piece);
-    return this.#onDisk.isMoved(piece) ? null : piece.digest;
+    return this.#onDisk.isMoved(piece) ? null : piece.verdict();
   }
 
   #accuse(hosts: readonly string[], index: number): void {
     for (const host of hosts) this.#host.sentWrongData(host, index);
   }
 
-  async #digests(piece: PartialPiece): Promise<Uint8Array[]> {
+  /** Returns a digest of each block. Any kind will do, since they are compared only with each other. */
+  async #digests(piece: PartialPiece, { blockDigests }: PieceVerdict): Promise<Uint8Array[]> {
+    if (blockDigests !== null) {
+      const length = blockDigests.length / piece.blockCount;
+      return Array.from(piece.senders, (_, i) => blockDigests.subarray(i * length, (i + 1) * length));
+    }
     const digests: Uint8Array[] = [];
     const read = piece.buffer === null ? new Uint8Array(BLOCK_SIZE) : null;
     for (let i = 0; i < piece.blockCount; i++) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isFolder, type Metainfo, originalPaths } from "../../metainfo/mod.ts";
+import { isFolder, layoutOf, type Metainfo, originalPaths } from "../../metainfo/mod.ts";
 import { FileMap } from "../../storage/layout.ts";
 
 /** A part of the torrent that one request fetches. */
@@ -33,7 +33,7 @@ export class WebFiles {
   readonly isFolder: boolean;
 
   constructor(meta: Metainfo) {
-    this.map = new FileMap(meta);
+    this.map = new FileMap(layoutOf(meta));
     this.paths = originalPaths(meta);
     this.isFolder = isFolder(meta);
   }

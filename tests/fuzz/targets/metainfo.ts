@@ -6,11 +6,13 @@
 
 import { type Bytes, equalBytes, fromUtf8Lossy, MAX_NAME_BYTES, utf8 } from "../../../src/base/bytes.ts";
 import { ShoalError } from "../../../src/base/errors.ts";
+import { pieceLayer, rootLayer } from "../../../src/base/merkle.ts";
 import { decodeDict, encode } from "../../../src/bencode/mod.ts";
 import {
   describe,
   type Metainfo,
   MetainfoError,
+  type MetainfoFile,
   parseMagnet,
   parseMetainfo,
   type ParseOptions,
@@ -19,7 +21,9 @@ import {
 } from "../../../src/metainfo/mod.ts";
 import { MAX_PATH_LENGTH } from "../../../src/metainfo/files.ts";
 import { foldName } from "../../../src/metainfo/safe_path.ts";
+import { merkle } from "../../../src/platform/start_digest.ts";
 import { writeShape } from "../shapes/bencode.ts";
+import { anyTreeTorrent } from "../shapes/file_tree.ts";
 import { anyTorrent, METAINFO_TOKENS } from "../shapes/metainfo.ts";
 import { attempt, hold, type Target } from "../target.ts";
 
@@ -47,6 +51,13 @@ export function metainfoTargetOf(parse: typeof parseMetainfo): Target {
   };
 }
 
+/** Target for `parseMetainfo()` of torrents with file trees and piece layers. */
+export const fileTreeTarget: Target = {
+  ...metainfoTargetOf(parseMetainfo),
+  name: "file-tree",
+  generate: (dice, draft) => writeShape(draft, anyTreeTorrent(dice)),
+};
+
 /** Target for `parseMetainfo()`, and for `describe()` of its results. */
 export const metainfoTarget = metainfoTargetOf(parseMetainfo);
 
@@ -58,12 +69,13 @@ export const metainfoTarget = metainfoTargetOf(parseMetainfo);
  */
 export function checkTorrent(meta: Metainfo, options: ParseOptions = {}): void {
   const { pieceCount, pieceLength, totalLength, pieces } = meta;
-  hold(pieceCount >= 1 && pieces.length === 20 * pieceCount, "the hashes are not as many as the pieces");
+  const hasDigests = pieces.length > 0 || meta.version === "v1";
+  hold(pieceCount >= 1 && pieces.length === (hasDigests ? 20 * pieceCount : 0), "more or less hashes than pieces");
   hold(Number.isSafeInteger(totalLength) && Number.isSafeInteger(pieceLength), "a size is not exact");
   hold(totalLength > (pieceCount - 1) * pieceLength, "the last piece is empty");
   hold(totalLength <= pieceCount * pieceLength, "there is more than the pieces hold");
   hold(pieceSize(meta, pieceCount - 1) >= 1 && pieceSize(meta, pieceCount - 1) <= pieceLength, "the last piece is odd");
-  hold(pieceHash(meta, pieceCount - 1).length === 20, "a hash has no 20 bytes");
+  hold(!hasDigests || pieceHash(meta, pieceCount - 1).length === 20, "a hash has no 20 bytes");
   let offset = 0;
   let size = 0;
   for (const file of meta.files) {
@@ -71,6 +83,7 @@ export function checkTorrent(meta: Metainfo, options: ParseOptions = {}): void {
     offset += file.length;
     if (!file.pad) size += file.length;
     hold(file.path[0] === meta.name, "a file is outside the torrent's folder");
+    checkHashes(file, meta);
     checkPath(file.path, options);
     if (!file.symlink) continue;
     checkPath(file.symlink, options);
@@ -80,6 +93,21 @@ export function checkTorrent(meta: Metainfo, options: ParseOptions = {}): void {
   checkApart(meta.files);
   checkLinks(meta.files);
   checkSources(meta);
+}
+
+/** Asserts that the version of a torrent and the hashes of a file belong together. */
+function checkHashes(file: MetainfoFile, { version, infoHash, infoHashV1, infoHashV2, pieceLength }: Metainfo): void {
+  hold((infoHashV1 === null) === (version === "v2"), "a v1 info-hash too many or too few");
+  hold((infoHashV2 === null) === (version === "v1"), "a v2 info-hash too many or too few");
+  hold(infoHash.equals(infoHashV1 ?? infoHashV2!.truncated), "the info-hash is of another torrent");
+  const { root, layer, length, offset, pad } = file;
+  hold((root !== undefined) === (version !== "v1" && length > 0 && !pad), "a root too many or too few");
+  hold(root === undefined || (root.length === 32 && offset % pieceLength === 0), "a file with a root is not aligned");
+  hold(layer === undefined || (root !== undefined && length > pieceLength), "a layer too many");
+  if (layer === undefined) return;
+  hold(layer.length === 32 * Math.ceil(length / pieceLength), "a layer of another length");
+  const height = { from: pieceLayer(pieceLength), to: rootLayer(length) };
+  hold(equalBytes(merkle.root(layer, height), root!), "a layer that is not below its root");
 }
 
 /** Asserts that no file has the path of another file or of a folder, even where case and Unicode form don't count. */
@@ -156,7 +184,10 @@ function checkSources(meta: Metainfo): void {
     hold(host !== "" && port >= 1 && port <= 65_535, () => `the node ${JSON.stringify(host)}:${port} can't be`);
   }
   const text = JSON.stringify(describe(meta));
-  hold(text.length > 0 && JSON.parse(text).infohash === meta.infoHash.hex, "the description is not of this torrent");
+  hold(
+    text.length > 0 && JSON.parse(text).infohash === (meta.infoHashV1?.hex ?? null),
+    "the description is not of this torrent",
+  );
   const magnet = new URL(describe(meta).magnet);
   hold(magnet.searchParams.get("dn") === meta.name, "the magnet link has another name");
 }
@@ -173,7 +204,8 @@ function checkAgain(input: Bytes, meta: Metainfo, options: ParseOptions): void {
   if (!equalBytes(encode(info), info.raw)) return; // an info dictionary that isn't canonical changes when it is encoded
   const again = parseMetainfo(bare, options);
   hold(again.infoHash.equals(meta.infoHash), "the info-hash depends on what is around the info dictionary");
-  hold(JSON.stringify(again.files) === JSON.stringify(meta.files), "the files depend on what is around the info");
+  const files = ({ files }: Metainfo) => JSON.stringify(files.map((file) => ({ ...file, layer: undefined })));
+  hold(files(again) === files(meta), "the files depend on what is around the info");
 }
 
 /** Target for `parseMagnet()`. */
@@ -183,6 +215,8 @@ export const magnetTarget: Target = {
   tokens: [
     "magnet:?",
     "xt=urn:btih:",
+    "xt=urn:btmh:1220",
+    "b".repeat(64),
     "a".repeat(40),
     "a".repeat(32),
     "&",
@@ -193,7 +227,9 @@ export const magnetTarget: Target = {
     "%",
   ],
   generate(dice, draft) {
-    draft.ascii(`magnet:?xt=urn:btih:${dice.oneIn(2) ? "c".repeat(40) : "D".repeat(32)}`);
+    const v1 = `xt=urn:btih:${dice.oneIn(2) ? "c".repeat(40) : "D".repeat(32)}`;
+    const v2 = `xt=urn:btmh:1220${"e".repeat(64)}`;
+    draft.ascii(`magnet:?${dice.oneIn(4) ? v2 : dice.oneIn(4) ? `${v1}&${v2}` : v1}`);
     const names = ["dn", "tr", "tr.1", "ws", "xs", "x.pe", "so", "xt"];
     const values = ["http://a.example/x", "udp://[::1]:80", "[::1]:5", "1.2.3.4:6881", "0,2-9", "%zz", "a+b", ""];
     for (let i = dice.below(6); i > 0; i--) {
@@ -204,6 +240,7 @@ export const magnetTarget: Target = {
     const magnet = attempt(ShoalError, () => parseMagnet(fromUtf8Lossy(input)));
     if (magnet instanceof ShoalError) return magnet;
     hold(magnet.infoHash.hex.length === 40, "an info-hash of another length");
+    hold(magnet.infoHash.equals(magnet.infoHashV1 ?? magnet.infoHashV2!.truncated), "an info-hash of another torrent");
     for (const url of [...magnet.trackers.flat(), ...magnet.webSeeds, ...magnet.exactSources]) {
       hold(URL.canParse(url), "a URL that is none");
     }

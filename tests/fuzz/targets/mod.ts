@@ -11,13 +11,20 @@ import { krpcTarget, savedTableTarget } from "./dht.ts";
 import { keysTarget } from "./keys.ts";
 import { pathsTarget, printableTarget, resumeTarget } from "./local.ts";
 import { lsdTarget } from "./lsd.ts";
-import { magnetTarget, metainfoTarget } from "./metainfo.ts";
+import { fileTreeTarget, magnetTarget, metainfoTarget } from "./metainfo.ts";
 import { selectionTarget } from "./selection.ts";
 import { gatewayReplyTarget, upnpTarget } from "./nat.ts";
 import { pexTarget } from "./pex.ts";
 import { addressTarget, compactTarget, queryTarget, replyTarget, udpReplyTarget, udpRequestTarget } from "./tracker.ts";
 import { streamRequestTarget } from "./stream.ts";
-import { dontHaveTarget, extensionTarget, framesTarget, handshakeTarget, metadataTarget } from "./wire.ts";
+import {
+  dontHaveTarget,
+  extensionTarget,
+  framesTarget,
+  handshakeTarget,
+  hashMessageTarget,
+  metadataTarget,
+} from "./wire.ts";
 import { mseTarget } from "./transport.ts";
 import { webReplyTarget } from "./web.ts";
 
@@ -25,6 +32,7 @@ import { webReplyTarget } from "./web.ts";
 export const TARGETS: readonly Target[] = [
   bencodeTarget,
   metainfoTarget,
+  fileTreeTarget,
   selectionTarget,
   magnetTarget,
   framesTarget,
@@ -33,6 +41,7 @@ export const TARGETS: readonly Target[] = [
   extensionTarget,
   metadataTarget,
   dontHaveTarget,
+  hashMessageTarget,
   pexTarget,
   replyTarget,
   udpReplyTarget,

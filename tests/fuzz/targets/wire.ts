@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type Bytes, equalBytes } from "../../../src/base/bytes.ts";
-import { MAX_EXTENDED, MAX_METADATA, MAX_UNKNOWN } from "../../../src/base/defences.ts";
+import { type Bytes, concatBytes, equalBytes } from "../../../src/base/bytes.ts";
+import { MAX_EXTENDED, MAX_HASHES, MAX_METADATA, MAX_UNCLES, MAX_UNKNOWN } from "../../../src/base/defences.ts";
 import { clientName } from "../../../src/peer/client_name.ts";
 import { encodeDontHave, parseDontHave } from "../../../src/wire/dont_have.ts";
 import {
@@ -13,7 +13,19 @@ import {
   type ExtensionHandshake,
   parseExtensionHandshake,
 } from "../../../src/wire/extension.ts";
+import { rootLayer } from "../../../src/base/merkle.ts";
+import { merkle } from "../../../src/platform/start_digest.ts";
 import { FrameReader } from "../../../src/wire/frame_reader.ts";
+import {
+  encodeHashes,
+  encodeHashRequest,
+  faultOfRequest,
+  HASH_REQUEST_LENGTH,
+  type Hashes,
+  type HashRequest,
+  parseHashes,
+  parseHashRequest,
+} from "../../../src/wire/hash_messages.ts";
 import { encodeHandshake, parseHandshake } from "../../../src/wire/handshake.ts";
 import { BLOCK_SIZE, FIXED_LENGTH, MessageId, WireError } from "../../../src/wire/messages.ts";
 import { parseMetadataMessage } from "../../../src/wire/metadata.ts";
@@ -146,6 +158,7 @@ function isLengthAllowed(id: number, { length, pieceCount }: { length: number; p
   if (id === MessageId.bitfield) return length === 1 + Math.ceil(pieceCount / 8);
   if (id === MessageId.piece) return length >= 9 && length <= 9 + BLOCK_SIZE;
   if (id === MessageId.extended) return length >= 2 && length <= MAX_EXTENDED;
+  if (id === MessageId.hashes) return length >= 49 && length <= 49 + 32 * (MAX_HASHES + MAX_UNCLES);
   return length <= MAX_UNKNOWN;
 }
 
@@ -161,6 +174,7 @@ function tell(recorder: Recorder, frame: Bytes): void {
   if (id === MessageId.bitfield) return recorder.onBitfield(frame.subarray(1));
   if (id === MessageId.piece) return recorder.onBlock(view.getUint32(1), view.getUint32(5), frame, 9, frame.length - 9);
   if (id === MessageId.extended) return recorder.onExtended(frame[1]!, frame.subarray(2));
+  if (id >= MessageId.hashRequest && id <= MessageId.hashReject) return recorder.onHashMessage(id, frame.subarray(1));
   recorder.onUnknown(id);
 }
 
@@ -175,6 +189,7 @@ function writeFrame(dice: Dice, draft: Draft): void {
     if (fixed >= 13) draft.uint32(dice.pick(BEGINS));
     if (fixed >= 13) draft.uint32(dice.pick(LENGTHS));
     if (fixed === 3) draft.uint16(dice.next());
+    if (fixed > 13) draft.raw(dice.bytes(fixed - 13));
     return;
   }
   const payload = dice.bytes(payloadLength(dice, id));
@@ -185,6 +200,7 @@ function writeFrame(dice: Dice, draft: Draft): void {
 
 function payloadLength(dice: Dice, id: number): number {
   if (id === MessageId.bitfield) return Math.ceil(dice.pick(PIECE_COUNTS.slice(0, 2)) / 8);
+  if (id === MessageId.hashes) return 48 + 32 * dice.below(4);
   if (id === MessageId.piece) return 8 + (dice.oneIn(400) ? dice.pick([16_383, 16_384, 16_385]) : dice.below(20));
   return 1 + (dice.oneIn(400) ? dice.below(70_000) : dice.below(24));
 }
@@ -285,6 +301,46 @@ export const metadataTarget: Target = {
     if (message.type === "unknown") return null;
     hold(Number.isSafeInteger(message.part) && message.part >= 0, "a part that can't be");
     if (message.type === "data") hold(message.data.length < input.length, "more data than came");
+    return null;
+  },
+};
+
+/** Target for `parseHashRequest()`, `parseHashes()` and `faultOfRequest()`. */
+export const hashMessageTarget: Target = {
+  name: "hash-message",
+  weight: 2,
+  tokens: ["\0\0\0\0", "\0\0\0\x02", "\0\0\x02\0", "\x80\0\0\0", "\xff\xff\xff\xff"],
+  generate(dice, draft) {
+    const count = dice.oneIn(20) ? dice.next() >>> 0 : 2 ** dice.below(5);
+    const proofLayers = dice.oneIn(20) ? dice.pick(INDEXES) : dice.below(6);
+    draft.raw(dice.bytes(32));
+    draft.uint32(dice.oneIn(20) ? dice.pick(INDEXES) : dice.below(4));
+    draft.uint32(dice.oneIn(20) ? dice.pick(INDEXES) : dice.below(4) * count);
+    draft.uint32(count);
+    draft.uint32(proofLayers);
+    if (dice.oneIn(3)) return;
+    const steps = Math.max(0, proofLayers - Math.max(0, Math.round(Math.log2(count)) - 1));
+    draft.raw(dice.bytes(32 * Math.min(80, count + steps) + (dice.oneIn(20) ? 1 : 0)));
+  },
+  run(input) {
+    const isRequest = input.length === HASH_REQUEST_LENGTH;
+    const message = attempt(WireError, (): HashRequest & Partial<Hashes> => {
+      return isRequest ? parseHashRequest(input) : parseHashes(input);
+    });
+    if (message instanceof WireError) return message;
+    const { hashes, uncles } = message;
+    const proof = hashes && uncles && concatBytes([hashes, uncles]);
+    const encoded = proof ? encodeHashes(message, proof) : encodeHashRequest(message);
+    hold(equalBytes(encoded, input), "the message came out as another");
+    for (const length of [1, 16_384, 16_385, 10_000_000, 2 ** 50]) {
+      if (faultOfRequest(message, length) !== null) continue;
+      const { layer, index, count, proofLayers } = message;
+      hold((index + count) * 2 ** layer <= 2 * Math.ceil(length / 16_384), "a range that is not in the file");
+      hold(layer + proofLayers < rootLayer(length), "a proof that goes on above the root");
+    }
+    if (!hashes || !uncles) return null;
+    hold(hashes.length === 32 * message.count, "a range of another length");
+    hold(!merkle.verify(message, { hashes, uncles, expected: message.root }), "made-up hashes prove themselves");
     return null;
   },
 };

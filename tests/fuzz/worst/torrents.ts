@@ -7,6 +7,7 @@
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { MetainfoError, parseMetainfo } from "../../../src/metainfo/mod.ts";
 import { torrentOf, torrentOfNames, torrentWith } from "../shapes/large_torrents.ts";
+import { torrentOfTree } from "../shapes/large_trees.ts";
 import { attempt } from "../target.ts";
 import { key, type WorstShape } from "./shape.ts";
 
@@ -111,6 +112,20 @@ export const WORST_TORRENTS: readonly WorstShape[] = [
     run: metainfo,
   },
   { name: "torrent: hashes", make: (n) => torrentWith(n, "pieces"), run: metainfo },
+  ...([
+    "empty files",
+    "files",
+    "empty folders",
+    "folders in each other",
+    "names that are not ASCII",
+    "a hybrid",
+    "a piece layer",
+    "piece layers of no file",
+  ] as const).map((filling): WorstShape => ({
+    name: `torrent with a tree: ${filling}`,
+    make: (n) => torrentOfTree(n, filling),
+    run: metainfo,
+  })),
   { name: "torrent: trackers", make: (n) => torrentWith(n, "trackers"), run: metainfo },
   { name: "torrent: the same tracker", make: (n) => torrentWith(n, "same tracker"), run: metainfo },
   { name: "torrent: trackers of long names", make: (n) => torrentWith(n, "long hosts"), run: metainfo },

@@ -53,7 +53,7 @@ function downloadOf<P extends { readonly address: { readonly host: string; reado
   info: Uint8Array,
   budget = new MetadataBudget(),
 ): MetadataScheduler<P> {
-  const isRight = (parts: Iterable<Uint8Array>) => {
+  const isSame = (parts: Iterable<Uint8Array>) => {
     let at = 0;
     for (const part of parts) {
       if (!equalBytes(part, info.subarray(at, at + part.length))) return false;
@@ -61,7 +61,8 @@ function downloadOf<P extends { readonly address: { readonly host: string; reado
     }
     return at === info.length;
   };
-  return new MetadataScheduler<P>({ budget, isRight });
+  // As for a magnet link with two info-hashes, the parts are read twice.
+  return new MetadataScheduler<P>({ budget, isRight: (parts) => isSame(parts) && isSame(parts) });
 }
 
 // A whole search, in virtual time.

@@ -16,6 +16,7 @@ import { ReadTurns } from "../../../src/peer/read_turns.ts";
 import type { Connection } from "../../../src/platform/platform.ts";
 import { ConnectionManager } from "../../../src/swarm/peers/connection_manager.ts";
 import { PeerSet, type PeerSetEvent } from "../../../src/swarm/peers/peer_set.ts";
+import type { Transport } from "../../../src/transport/transport.ts";
 import { encodeHandshake } from "../../../src/wire/handshake.ts";
 import { idleHost } from "../../support/peer_host.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
@@ -58,7 +59,7 @@ class Wire implements Connection {
   }
 }
 
-function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
+function make(dial: Transport["dial"] = () => new Promise(() => {})) {
   const clock = new VirtualClock({ now: 1e6 });
   const events: PeerSetEvent[] = [];
   const manager = new ConnectionManager({ maxPeers: MAX_PEERS, random: () => 0.5 });
@@ -75,7 +76,12 @@ function make(dial: () => Promise<Connection> = () => new Promise(() => {})) {
       failed() {},
       emit: (event) => void events.push(event),
     },
-    handshake: () => ({ infoHash: INFO_HASH, peerId: utf8("-SH0100-ourselves..."), fast: true, extended: true }),
+    handshake: (infoHash = INFO_HASH) => ({
+      infoHash,
+      peerId: utf8("-SH0100-ourselves..."),
+      fast: true,
+      extended: true,
+    }),
     manager,
   });
   let ids = 0;
@@ -323,4 +329,20 @@ Deno.test("PeerSet remembers the address of a connection that is over only if it
   mute.close();
   await settle();
   assertEquals([peers.size, peers.hostOf(1), peers.hostOf(2)], [0, "10.0.0.1", ""]);
+});
+
+Deno.test("PeerSet dials a peer under the info-hash under which it was found first", async () => {
+  const other = new InfoHash(new Uint8Array(20).fill(7));
+  const dials: string[] = [];
+  const { peers } = make(({ host }, { infoHash }) => {
+    dials.push(`${host} ${infoHash}`);
+    return Promise.reject(new Error("nobody is there"));
+  });
+  const at = (last: number) => ({ host: `10.4.${last}.1`, port: 6881 });
+  peers.add([at(1)], "dht", other);
+  peers.add([at(2)], "user");
+  peers.add([at(3)], "tracker", INFO_HASH);
+  peers.add([at(3)], "tracker", other);
+  await settle();
+  assertEquals(dials.sort(), [`10.4.1.1 ${other}`, `10.4.2.1 ${INFO_HASH}`, `10.4.3.1 ${INFO_HASH}`]);
 });

@@ -1,6 +1,7 @@
 /** A download whose peers answer when the test says so. */
 
 import { Bitfield } from "../../../src/base/bitfield.ts";
+import { V1Verifier } from "../../../src/metainfo/v1_verifier.ts";
 import { type Bytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import { Peer } from "../../../src/peer/peer.ts";
@@ -54,8 +55,6 @@ export class Lab {
     const pool = new BufferPool(this.budget, size);
     this.store = new PartStore(() => size);
     this.download = new PieceDownload({
-      pieceSize: () => size,
-      pieceHash: (index) => Uint8Array.of(index, 1, 1, 1),
       ...this.store,
       writePiece: () => this.write(),
       peers: () => this.peers,
@@ -75,15 +74,23 @@ export class Lab {
       have: new Bitfield(pieceCount),
       wanted,
       pool,
-      platform: {
-        now: () => this.clock.now(),
-        random: () => this.clock.random(),
+      verifier: new V1Verifier({
+        pieceCount,
+        pieceLength: size,
+        pieceSize: () => size,
+        pieceHash: (index) => Uint8Array.of(index, 1, 1, 1),
+      }, {
         digest: markOf,
         sha1: (data) => {
           const mark = markOf();
           mark.update(data);
           return Promise.resolve(mark.digest());
         },
+      }),
+      platform: {
+        now: () => this.clock.now(),
+        random: () => this.clock.random(),
+        digest: markOf,
         yieldToEventLoop: () => Promise.resolve(),
       },
     });

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { Bitfield } from "../../../src/base/bitfield.ts";
+import type { PieceVerifier } from "../../../src/base/piece_verifier.ts";
+import { V1Verifier } from "../../../src/metainfo/v1_verifier.ts";
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { MemoryBudget } from "../../../src/base/memory_budget.ts";
 import { startDigest } from "../../../src/platform/start_digest.ts";
@@ -10,6 +12,7 @@ import { sha1 } from "../../storage/fixture.ts";
 import { PartStore } from "../../support/part_store.ts";
 import { noise } from "../../support/payload.ts";
 import { fc, tries } from "../../support/property.ts";
+import { MerkleTorrent } from "../../support/merkle_torrent.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
 const BLOCK = 16384;
@@ -23,8 +26,11 @@ class PartsLab {
   readonly pool: BufferPool;
   readonly started: PartialPieces;
   readonly log: string[] = [];
+  writePiece = (): Promise<void> => Promise.reject(new Error("it is never whole"));
 
-  constructor(options: { size?: number; budget?: number; memory?: MemoryBudget; data?: Bytes } = {}) {
+  constructor(
+    options: { size?: number; budget?: number; memory?: MemoryBudget; data?: Bytes; verifier?: PieceVerifier } = {},
+  ) {
     const { size = MIB, budget = MIB, data = noise(size, 7) } = options;
     this.data = data;
     this.store = new PartStore(() => size);
@@ -34,9 +40,7 @@ class PartsLab {
     wanted.setAll();
     this.started = new PartialPieces({
       ...this.store,
-      pieceSize: () => size,
-      pieceHash: () => sha1(data),
-      writePiece: () => Promise.reject(new Error("it is never whole")),
+      writePiece: () => this.writePiece(),
       hostOf: (connection) => `10.0.${connection}.1`,
       pieceDone: (index) => void this.log.push(`done ${index}`),
       pieceForgotten: () => {},
@@ -47,11 +51,14 @@ class PartsLab {
       have: new Bitfield(1),
       wanted,
       pool: this.pool,
+      verifier: options.verifier ?? new V1Verifier(
+        { pieceCount: 1, pieceLength: size, pieceSize: () => size, pieceHash: () => sha1(data) },
+        { digest: startDigest, sha1: () => Promise.reject(new Error("it is never whole")) },
+      ),
       platform: {
         now: () => 0,
         random: () => 0.5,
         digest: startDigest,
-        sha1: () => Promise.reject(new Error("it is never whole")),
         yieldToEventLoop: () => Promise.resolve(),
       },
     });
@@ -86,6 +93,49 @@ class PartsLab {
     assertEquals(this.budget.pieces, 0, "all memory is given back");
   }
 }
+
+Deno.test("PartialPieces fetches only blocks again that are known to be wrong, and names who sent them", async () => {
+  for (const memory of [16 * MIB, MIB / 2]) {
+    for (const knowsBlocks of [true, false]) {
+      const torrent = new MerkleTorrent(MIB, { a: MIB - 5 });
+      torrent.knowsBlocks = knowsBlocks;
+      const lab = new PartsLab({ size: MIB - 5, budget: memory, data: torrent.data, verifier: torrent });
+      lab.writePiece = () => Promise.resolve();
+      const piece = lab.started.start(0, 0);
+      assertEquals(piece.parts === null, memory > MIB, "one is held whole, the other goes to disk");
+      const bring = async (block: number, options: { sender: number; wrong?: boolean }) => {
+        while (!lab.bring(piece, block, options)) await settle();
+      };
+      for (let block = 0; block < 64; block++) {
+        const isWrong = block === 3 || block === 63;
+        await bring(block, { sender: isWrong || block === 20 ? 2 : 1, wrong: isWrong });
+      }
+      await settle();
+      assertEquals(lab.started.active.get(0), piece, "it goes on");
+      if (knowsBlocks) {
+        assertEquals(lab.log, ["failed 0 from 10.0.2.1", "10.0.2.1 lied about 0"]);
+        assertEquals([piece.free, piece.has(3), piece.has(63), piece.failed, piece.provenOnly], [
+          2,
+          false,
+          false,
+          false,
+          false,
+        ]);
+        assertEquals(lab.started.wasted, 2 * BLOCK - 5);
+        assertEquals(lab.started.failed.size, 0, "nothing is left to find out");
+      } else {
+        assertEquals(lab.log, ["failed 0 from 10.0.1.1+10.0.2.1"]);
+        assertEquals(piece.free, 64);
+      }
+      await lab.bringRest(piece, 3);
+      await settle();
+      if (!knowsBlocks) {
+        assertEquals(lab.log.slice(1, 2), ["10.0.2.1 lied about 0"], "told by the digests of its blocks");
+      }
+      assert(lab.log.includes("done 0"), `${lab.log}`);
+    }
+  }
+});
 
 Deno.test("PartialPieces takes a large piece to disk in parts, front to back, and reads nothing back", async () => {
   const lab = new PartsLab({ size: 4 * MIB, budget: MIB });

@@ -4,7 +4,7 @@ import { Bitfield } from "../../../src/base/bitfield.ts";
 import { type Bytes, concatBytes, equalBytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import { type Encodable, encode } from "../../../src/bencode/mod.ts";
-import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../../src/metainfo/mod.ts";
+import { type Metainfo, parseMetainfo, pieceSize, verifierOf } from "../../../src/metainfo/mod.ts";
 import { Peer } from "../../../src/peer/peer.ts";
 import { BandwidthLimiter } from "../../../src/peer/bandwidth_limiter.ts";
 import { sha1, startDigest } from "../../../src/platform/start_digest.ts";
@@ -90,8 +90,6 @@ export class WebLab {
     } as unknown as ConstructorParameters<typeof WebSeeds>[0]["platform"];
     this.store = new PartStore((index) => pieceSize(meta, index));
     this.download = new PieceDownload({
-      pieceSize: (index) => pieceSize(meta, index),
-      pieceHash: (index) => pieceHash(meta, index),
       ...this.store,
       claimPiece: (index, place) => {
         this.written.set(index, this.store.bytes.get(index)!.slice());
@@ -116,7 +114,13 @@ export class WebLab {
       diskFailed: (error) => {
         throw error;
       },
-    }, { have: new Bitfield(meta.pieceCount), wanted, pool: new BufferPool(this.budget, PIECE), platform });
+    }, {
+      have: new Bitfield(meta.pieceCount),
+      wanted,
+      pool: new BufferPool(this.budget, PIECE),
+      platform,
+      verifier: verifierOf(meta, platform),
+    });
     const { maxDown: rate = null, ownLimit = false } = options;
     const down = new BandwidthLimiter(this.clock, ownLimit ? null : rate).party(ownLimit ? rate : null);
     const limits = { down, up: down };

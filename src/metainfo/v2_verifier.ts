@@ -1,0 +1,77 @@
+/**
+ * Verification of v2 and hybrid torrents (BEP 52).
+ *
+ * @module
+ */
+
+import { type Bytes, equalBytes } from "../base/bytes.ts";
+import { MERKLE_BLOCK } from "../base/merkle.ts";
+import type { DigestVerifier, PieceHasher, PieceHashing, PieceVerdict, PieceVerifier } from "../base/piece_verifier.ts";
+import { MerkleDigest } from "../platform/merkle_digest.ts";
+import type { BlockHashes, Platform } from "../platform/platform.ts";
+import type { V2Pieces } from "./v2_pieces.ts";
+
+/** Compares roots of pieces with the piece layers of a torrent. */
+export class V2Digests implements DigestVerifier {
+  readonly #expected: Pick<V2Pieces, "hashing" | "hash">;
+
+  constructor(expected: Pick<V2Pieces, "hashing" | "hash">) {
+    this.#expected = expected;
+  }
+
+  hashing(index: number): PieceHashing {
+    return this.#expected.hashing(index);
+  }
+
+  matches(index: number, digest: Bytes): boolean {
+    return equalBytes(digest, this.#expected.hash(index));
+  }
+}
+
+/**
+ * Verifies pieces by the roots of their Merkle trees. The v2 hashes of a hybrid are enough: they are the stronger ones, and
+ * cover all bytes but the padding.
+ */
+export class V2Verifier extends V2Digests implements PieceVerifier {
+  readonly pieceCount: number;
+  readonly pieceLength: number;
+  readonly #pieces: V2Pieces;
+  readonly #platform: Pick<Platform, "digest" | "blockHashes">;
+
+  constructor(pieces: V2Pieces, platform: Pick<Platform, "digest" | "blockHashes">) {
+    super(pieces);
+    this.pieceCount = pieces.pieceCount;
+    this.pieceLength = pieces.pieceLength;
+    this.#pieces = pieces;
+    this.#platform = platform;
+  }
+
+  pieceSize(index: number): number {
+    return this.#pieces.pieceSize(index);
+  }
+
+  servedSize(index: number): number {
+    return this.#pieces.servedSize(index);
+  }
+
+  async check(index: number, data: Bytes): Promise<PieceVerdict> {
+    return this.#verdict(index, await this.#platform.blockHashes(data, this.#pieces.leaves(index)));
+  }
+
+  start(index: number): PieceHasher {
+    const digest = new MerkleDigest(() => this.#platform.digest("sha256"), {
+      length: this.pieceSize(index),
+      leaves: this.#pieces.leaves(index),
+    });
+    return {
+      update: (bytes) => digest.update(bytes),
+      verdict: () => this.#verdict(index, { blocks: digest.blocks, root: digest.digest() }),
+    };
+  }
+
+  #verdict(index: number, { blocks, root }: BlockHashes): PieceVerdict {
+    const isRight = this.matches(index, root);
+    const isBlock = this.pieceSize(index) <= MERKLE_BLOCK;
+    return { isRight, wrongBlocks: isRight ? [] : isBlock ? [0] : null, blockDigests: blocks };
+  }
+}

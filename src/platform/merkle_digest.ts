@@ -1,0 +1,89 @@
+/**
+ * SHA-256 digests of blocks, and the root of the Merkle tree above them (BEP 52).
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import { HASH_BYTES, heightOf, MERKLE_BLOCK } from "../base/merkle.ts";
+import type { BlockHashes, Digest } from "./platform.ts";
+import { merkle } from "./start_digest.ts";
+
+/** Starts a SHA-256 digest. */
+type StartSha256 = () => Digest;
+
+/** Options for {@linkcode MerkleDigest}. */
+export interface MerkleOptions {
+  /** Bytes that will be hashed, at least 1. */
+  readonly length: number;
+  /** Leaves of the tree, a power of two, at least one for each block. Leaves without a block are 32 zeros. */
+  readonly leaves: number;
+}
+
+/** Digest of data that arrives in parts: the root of the Merkle tree over its blocks. */
+export class MerkleDigest implements Digest {
+  readonly #start: StartSha256;
+  readonly #leaves: number;
+  readonly #blocks: Bytes;
+  #digest: Digest;
+  /** Bytes that the current block still needs. */
+  #left: number;
+  /** Bytes that all blocks still need. */
+  #leftInAll: number;
+  #filled = 0;
+
+  /**
+   * @param start Starts a SHA-256 digest.
+   * @param options See {@linkcode MerkleOptions}.
+   */
+  constructor(start: StartSha256, options: MerkleOptions) {
+    this.#start = start;
+    this.#leaves = options.leaves;
+    this.#leftInAll = options.length;
+    this.#left = Math.min(MERKLE_BLOCK, options.length);
+    this.#blocks = new Uint8Array(Math.ceil(options.length / MERKLE_BLOCK) * HASH_BYTES);
+    this.#digest = start();
+  }
+
+  /** Digests of the blocks, one after the other. Those of blocks that are not complete are zeros. */
+  get blocks(): Bytes {
+    return this.#blocks;
+  }
+
+  /** Hashes the next bytes, no more than the blocks still need. */
+  update(bytes: Bytes): void {
+    for (let at = 0; at < bytes.length;) {
+      const end = Math.min(bytes.length, at + this.#left);
+      this.#digest.update(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
+      this.#left -= end - at;
+      this.#leftInAll -= end - at;
+      at = end;
+      if (this.#left === 0) this.#endBlock();
+    }
+  }
+
+  /** Returns the root, once every block is complete. */
+  digest(): Bytes {
+    return merkle.root(this.#blocks, { from: 0, to: heightOf(this.#leaves) });
+  }
+
+  #endBlock(): void {
+    this.#blocks.set(this.#digest.digest(), this.#filled);
+    this.#filled += HASH_BYTES;
+    this.#left = Math.min(MERKLE_BLOCK, this.#leftInAll);
+    if (this.#left > 0) this.#digest = this.#start();
+  }
+}
+
+/**
+ * Computes the digests of the blocks of data, and the root above them, on the caller's thread.
+ *
+ * @param data At least one byte.
+ * @param leaves See {@linkcode MerkleOptions.leaves}.
+ * @param start Starts a SHA-256 digest.
+ */
+export function hashBlocks(data: Bytes, leaves: number, start: StartSha256): BlockHashes {
+  const digest = new MerkleDigest(start, { length: data.length, leaves });
+  digest.update(data);
+  return { blocks: digest.blocks, root: digest.digest() };
+}

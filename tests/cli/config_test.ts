@@ -179,7 +179,6 @@ Deno.test("the config file is checked whole, whatever the command uses of it", a
     ['[download]\noutput = ["a", "b"]', "bad setting (download.output): it takes one value, not a list"],
     ["[download]\nstream = 99999", "bad value (download.stream = 99999): "],
     ['exec = "mv"', "unknown key (exec): there is no such option"],
-    ["[create]\nv2 = true", "unknown key (create.v2): there is no such option"],
     ["[seed]\nfrobnicate = 1", "unknown key (seed.frobnicate): there is no such option"],
   ];
   // One that has no table of its own in the file, and one whose command line sets the same.

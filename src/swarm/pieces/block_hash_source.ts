@@ -12,5 +12,5 @@ export interface BlockHashSource {
    * Asks for the block hashes of a piece. `known` is called once, not within this call: with the proven hashes, 32 bytes
    * for each block without padding; or with `null` if no peer gave them in time.
    */
-  fetch(piece: number, known: (hashes: Bytes | null) => void): void;
+  readonly fetch: (piece: number, known: (hashes: Bytes | null) => void) => void;
 }

@@ -25,6 +25,13 @@ export const MAX_METADATA = 32 * 1024 * 1024;
 export const MAX_HASHES = 512;
 /** Most hashes that a peer may ask for in one message, as in libtorrent. */
 export const MAX_HASHES_ASKED = 8192;
+/**
+ * Requests for hashes of a peer that we queue, and that a peer is asked at once. Further requests are rejected. Answers
+ * to all of them have a mebibyte.
+ */
+export const MAX_HASH_REQUESTS = 64;
+/** Bytes in the send buffer from which on no more requests for hashes are answered. */
+export const MAX_HASHES_UNSENT = 256 * 1024;
 /** Most hashes of a proof: a tree with more layers is above more bytes than a number can count. */
 export const MAX_UNCLES = 53;
 /** Largest bitfield in bytes while the piece count is unknown: all pieces that {@linkcode MAX_METADATA} can name. */

@@ -13,6 +13,8 @@ const MESSAGE = 1;
 /** Points for each KiB read, and for each read. */
 const KIB = 1;
 const READ = 1;
+/** Additional points for a request for hashes (BEP 52). */
+const HASH_REQUEST = 40;
 /** Additional points for messages that cause more work: searches, changes or messages of ours. */
 const DEAR: ReadonlyMap<number, number> = new Map([
   // All requests to the peer have to be taken back and sent to other peers.
@@ -23,6 +25,9 @@ const DEAR: ReadonlyMap<number, number> = new Map([
   [MessageId.bitfield, 20],
   [MessageId.haveAll, 20],
   [MessageId.extended, 20],
+  // The tree has to be looked up, and an answer proven. Hashes that are sent pay for their request.
+  [MessageId.hashRequest, HASH_REQUEST],
+  [MessageId.hashReject, 10],
 ]);
 
 /** A peer sent too many messages. The protocol allows them, so the connection is closed but the peer is not banned. */
@@ -65,6 +70,11 @@ export class FloodLimit {
   blockReceived(bytes: number): void {
     this.#earn(this.#reads + FLOOD_PER_BLOCK * bytes / BLOCK_SIZE);
     this.#reads = 0;
+  }
+
+  /** Called when hashes were sent that the peer has requested (BEP 52). */
+  hashesSent(): void {
+    this.#earn(MESSAGE + READ + HASH_REQUEST);
   }
 
   /** Called when the peer announced a piece, or when we announced one to the peer. */

@@ -48,6 +48,9 @@ const RULES: ReadonlyMap<number, Rule> = new Map([
   [MessageId.reject, { ...working, fast: true }],
   [MessageId.allowedFast, { ...anytime, fast: true }],
   [MessageId.extended, anytime],
+  [MessageId.hashRequest, anytime],
+  [MessageId.hashes, anytime],
+  [MessageId.hashReject, anytime],
 ]);
 
 /**

@@ -9,6 +9,7 @@ export type { PeerStream, Transport } from "../transport/transport.ts";
 export { encodeHandshake, type Handshake } from "../wire/handshake.ts";
 export { BLOCK_SIZE } from "../wire/messages.ts";
 export { parseDontHave } from "../wire/dont_have.ts";
+export { encodeHashes, faultOfRequest, type Hashes, type HashRequest, proofLayersTo } from "../wire/hash_messages.ts";
 export * from "../wire/metadata.ts";
 export * from "../wire/pex.ts";
 export type { Extension } from "./extension_protocol.ts";

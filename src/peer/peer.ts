@@ -14,10 +14,13 @@ import { FrameReader, type MessageHandler } from "../wire/frame_reader.ts";
 import { FrameWriter } from "../wire/frame_writer.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { Handshake } from "../wire/handshake.ts";
+import { parseHashes, parseHashRequest } from "../wire/hash_messages.ts";
 import { BLOCK_SIZE, MessageId, messageName, WireError } from "../wire/messages.ts";
 import { FloodLimit } from "./flood_limit.ts";
 import { clientName } from "./client_name.ts";
 import { PeerExtensions } from "./extension_protocol.ts";
+import { HashRequests } from "./hash_requests.ts";
+import { HashUploads } from "./hash_uploads.ts";
 import type { PeerOutput, SwarmOf } from "./peer_host.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { type ReceivedBlock, Requests } from "./requests.ts";
@@ -33,7 +36,7 @@ export interface PeerInit {
   readonly address: PeerAddress;
   /** Whether the peer connected to us. */
   readonly incoming: boolean;
-  /** The peer's handshake. */
+  /** The peer's handshake; its `v2` tells whether both ends use v2. */
   readonly handshake: Handshake;
   /** See {@linkcode Peer.number}. */
   readonly number: number;
@@ -78,6 +81,8 @@ export class Peer implements MessageHandler {
   readonly infoHash: InfoHash;
   /** Whether both ends support the Fast extension (BEP 6). */
   readonly fast: boolean;
+  /** Whether peer and we are connected under the v2 info-hash (BEP 52), so that both understand messages about hashes. */
+  readonly v2: boolean;
   /** Whether the peer has a DHT node and wants to know the port of ours (BEP 5). */
   readonly dht: boolean;
   /** Time of the connection, in milliseconds. */
@@ -145,6 +150,10 @@ export class Peer implements MessageHandler {
   readonly requests: Requests;
   /** Requests of the peer. */
   readonly uploads: Uploads;
+  /** Requests for hashes to the peer (BEP 52). */
+  readonly hashRequests: HashRequests;
+  /** Requests for hashes of the peer. */
+  readonly hashUploads: HashUploads;
   /** Pieces that the peer sends even while it chokes us (BEP 6). */
   readonly allowedFast = new Set<number>();
   /** State of the extension protocol (BEP 10). */
@@ -184,11 +193,17 @@ export class Peer implements MessageHandler {
     this.infoHash = options.handshake.infoHash;
     this.fast = options.handshake.fast;
     this.dht = options.handshake.dht ?? false;
+    this.v2 = options.handshake.v2 ?? false;
     this.client = clientName(this.peerId);
     this.pieces = new Bitfield(host.pieceCount);
     this.writer = new FrameWriter(host.memory);
     this.requests = new Requests({ fast: this.fast, writer: this.writer });
     this.uploads = new Uploads(host, { fast: this.fast, writer: this.writer });
+    this.hashRequests = new HashRequests(this.writer);
+    this.hashUploads = new HashUploads((request) => host.proveHashes(this, request), {
+      writer: this.writer,
+      sent: () => this.flood.hashesSent(),
+    });
     this.extensions = new PeerExtensions(this, host);
     this.flood = new FloodLimit(() => host.now());
     const { pieceCount, memory } = host;
@@ -351,6 +366,14 @@ export class Peer implements MessageHandler {
     );
   }
 
+  /** Puts answers to requests for hashes into the send buffer, and finds more; see {@linkcode HashUploads.fill}. */
+  fillHashes(): void {
+    this.hashUploads.fill()?.then(
+      () => this.closed || this.output.flush(),
+      (error: Error) => this.output.close(`could not find the hashes that it asked for: ${error.message}`),
+    );
+  }
+
   // The following methods are called by the frame reader.
 
   onKeepAlive(): void {
@@ -457,6 +480,23 @@ export class Peer implements MessageHandler {
   onExtended(id: number, payload: Bytes): void {
     this.#check(MessageId.extended);
     this.extensions.received(id, payload);
+  }
+
+  onHashMessage(id: number, payload: Bytes): void {
+    if (!this.v2) return this.onUnknown(id);
+    this.#check(id);
+    const now = this.lastReceived;
+    if (id === MessageId.hashRequest) return this.hashUploads.request(parseHashRequest(payload));
+    if (id === MessageId.hashReject) {
+      const request = parseHashRequest(payload);
+      this.hashRequests.answered(request, now);
+      return this.#host.peerHashReject(this, request);
+    }
+    const hashes = parseHashes(payload);
+    const latency = this.hashRequests.answered(hashes, now);
+    this.flood.blockReceived(payload.length);
+    this.lastPayload = now;
+    this.#host.peerHashes(this, hashes, latency);
   }
 
   onUnknown(id: number): void {

@@ -4,8 +4,10 @@
  * @module
  */
 
+import type { Bytes } from "../base/bytes.ts";
 import type { DataMemory } from "../base/data_memory.ts";
 import type { Encryption } from "../transport/transport.ts";
+import type { Hashes, HashRequest } from "../wire/hash_messages.ts";
 import type { ExtensionHost } from "./extension_protocol.ts";
 import type { ReceivedBlock } from "./requests.ts";
 import type { UploadHost } from "./uploads.ts";
@@ -35,6 +37,20 @@ export interface SwarmOf<P> extends UploadHost, ExtensionHost<P> {
   peerNode(peer: P, port: number): void;
   /** Called when a peer rejects a request. */
   peerRejected(peer: P, index: number, begin: number): void;
+  /**
+   * Called when a peer sends hashes that it was asked for (BEP 52). Nothing is proven by them yet.
+   *
+   * @param latency Milliseconds since the request.
+   */
+  peerHashes(peer: P, hashes: Hashes, latency: number): void;
+  /** Called when a peer rejects a request for hashes. */
+  peerHashReject(peer: P, request: HashRequest): void;
+  /**
+   * Finds hashes that a peer has asked for, which may take long.
+   *
+   * @returns The hashes and their proof, as in the message; `null` if there are no such hashes, or we don't have them.
+   */
+  proveHashes(peer: P, request: HashRequest): Promise<Bytes | null>;
 }
 
 /** The parts of the connection that a peer uses. */

@@ -262,6 +262,7 @@ export class PeerLink implements PeerOutput {
     try {
       for (;;) {
         this.#fill();
+        this.#peer.fillHashes();
         if (writer.length === 0 || this.#peer.closed) return;
         const payload = writer.payload;
         const bytes = writer.take();

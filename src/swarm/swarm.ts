@@ -18,6 +18,8 @@ import type {
   Block,
   Extension,
   Handshake,
+  Hashes,
+  HashRequest,
   Peer,
   PeerHost,
   PeerStream,
@@ -113,6 +115,7 @@ export class Swarm implements PeerHost {
         emit: (event) => events.tell(event),
       },
       handshake: (infoHash) => this.handshakeFor(infoHash),
+      infoHashV2: () => this.#infoHashV2,
       manager: new ConnectionManager({ ...policy, random: () => platform.random() }),
     });
     this.#peers.shut("the torrent is not at work");
@@ -170,7 +173,20 @@ export class Swarm implements PeerHost {
     const { shared: { peerId } } = this.#options;
     const infoHashes = this.#options.infoHashes();
     const infoHash = wanted !== undefined && infoHashes.has(wanted) ? wanted : infoHashes.onWire[0]!;
-    return { infoHash, peerId, fast: true, extended: true, dht: this.#dht !== null };
+    return { infoHash, peerId, fast: true, extended: true, dht: this.#dht !== null, v2: infoHashes.v2 !== null };
+  }
+
+  /**
+   * Returns our answer to a peer's handshake. A peer that asks for a hybrid by its v1 info-hash and offers v2 is answered
+   * with the v2 info-hash, so that both use v2 from then on (BEP 52, "upgrade path").
+   */
+  answer(theirs: Handshake): Handshake {
+    return this.handshakeFor(theirs.v2 ? this.#infoHashV2 ?? theirs.infoHash : theirs.infoHash);
+  }
+
+  /** The truncated v2 info-hash; `null` if the torrent has none, or it isn't known. */
+  get #infoHashV2(): InfoHash | null {
+    return this.#options.infoHashes().v2?.truncated ?? null;
   }
 
   /** Our DHT node; `null` for a private torrent, whose peers aren't told of it (BEP 27). */
@@ -425,6 +441,14 @@ export class Swarm implements PeerHost {
   peerRejected(peer: Peer, index: number, begin: number): void {
     this.#content!.download.rejected(peer, index, begin);
     if (peer.choking) peer.allowedFast.delete(index);
+  }
+
+  peerHashes(_peer: Peer, _hashes: Hashes, _latency: number): void {}
+
+  peerHashReject(_peer: Peer, _request: HashRequest): void {}
+
+  proveHashes(_peer: Peer, _request: HashRequest): Promise<Bytes | null> {
+    return Promise.resolve(null);
   }
 
   peerIntroduced(peer: Peer): void {

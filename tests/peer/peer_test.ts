@@ -57,6 +57,9 @@ class Host implements PeerHost {
   peerRejected(_: Peer, index: number, begin: number): void {
     this.log.push(`rejected ${index} ${begin}`);
   }
+  peerHashes() {}
+  peerHashReject() {}
+  proveHashes = () => Promise.resolve(null);
   peerIntroduced(peer: Peer) {
     this.log.push(`is ${peer.client}`);
   }

@@ -9,6 +9,8 @@ import "../peer/block_queue_test.ts";
 import "../peer/flood_limit_test.ts";
 import "../peer/peer_link_test.ts";
 import "../peer/peer_test.ts";
+import "../peer/exchange_handshakes_test.ts";
+import "../peer/peer_hashes_test.ts";
 import "../peer/client_name_test.ts";
 import "../peer/message_rules_test.ts";
 import "../peer/pipeline_depth_test.ts";

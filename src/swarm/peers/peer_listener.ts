@@ -19,8 +19,8 @@ const TROUBLE_OVER_MS = 5000;
 
 /** A torrent, as the listener sees it. */
 export interface Acceptor {
-  /** Returns our handshake for the info-hash by which a peer asks for the torrent. */
-  handshakeFor(infoHash: InfoHash): Handshake;
+  /** Returns our answer to the handshake of a peer that asks for the torrent. */
+  answer(theirs: Handshake): Handshake;
   /** Returns why a peer at an address is refused, or `null` if it isn't. */
   refuses(host: string): string | null;
   /** Takes over an incoming connection after its handshake. */
@@ -161,10 +161,10 @@ export class PeerListener {
     try {
       // A refused peer gets no handshake. Only its torrent can refuse it, so the peer has to send the info-hash first.
       let unwelcome: string | null = null;
-      const answer = (infoHash: InfoHash) => {
-        const torrent = this.#find(infoHash);
+      const answer = (theirs: Handshake) => {
+        const torrent = this.#find(theirs.infoHash);
         unwelcome = torrent?.refuses(host) ?? null;
-        return unwelcome === null ? torrent?.handshakeFor(infoHash) ?? null : null;
+        return unwelcome === null ? torrent?.answer(theirs) ?? null : null;
       };
       const stream = await this.#open(connection);
       const theirs = await handshakeIn(stream, answer).catch((error) => {

@@ -96,6 +96,8 @@ export interface PeerSetOptions {
   readonly events: PeerSetEvents;
   /** Returns our handshake for an info-hash of the torrent; for the first when absent. */
   readonly handshake: (infoHash?: InfoHash) => Handshake;
+  /** Returns the truncated v2 info-hash of the torrent; `null` if it isn't known. There is none when absent. */
+  readonly infoHashV2?: () => InfoHash | null;
   /** Chooses the peers to connect to. */
   readonly manager: ConnectionManager;
 }
@@ -131,6 +133,7 @@ export class PeerSet implements ConnectionBorrower {
   readonly #host: PeerHost;
   readonly #events: PeerSetEvents;
   readonly #handshake: (infoHash?: InfoHash) => Handshake;
+  readonly #infoHashV2: () => InfoHash | null;
   readonly #manager: ConnectionManager;
   readonly #links = new Map<Peer, PeerLink>();
   /** Address by connection number, from 1, of open connections and those that sent payload. */
@@ -156,6 +159,7 @@ export class PeerSet implements ConnectionBorrower {
     this.#host = options.host;
     this.#events = options.events;
     this.#handshake = options.handshake;
+    this.#infoHashV2 = options.infoHashV2 ?? (() => null);
     this.#manager = options.manager;
     this.#share = (options.manager.quota ?? new ConnectionQuota(Infinity)).join(this);
   }
@@ -408,7 +412,7 @@ export class PeerSet implements ConnectionBorrower {
       connection = await this.#transport.dial(address, { ...words, signal });
       signal.throwIfAborted();
       signal.addEventListener("abort", () => connection?.close(), { once: true });
-      const theirs = await handshakeOut(connection, ours);
+      const theirs = await handshakeOut(connection, ours, this.#infoHashV2());
       signal.throwIfAborted();
       const full = this.#manager.isFull(this.#platform.now(), { incoming: false }) ? FULL : null;
       const refused = this.#refusesHost(address.host) ?? full ??
@@ -512,7 +516,9 @@ export class PeerSet implements ConnectionBorrower {
     how: { readonly address: PeerAddress; readonly incoming: boolean; readonly place: ConnectionSlot },
   ): void {
     const { fast, extended, infoHash, peerId, dht = false } = theirs;
-    const handshake = { fast: fast && this.#handshake().fast, extended, infoHash, peerId, dht };
+    // Peers use v2 if they are connected under the v2 info-hash, as in libtorrent.
+    const v2 = this.#infoHashV2()?.equals(infoHash) ?? false;
+    const handshake = { fast: fast && this.#handshake().fast, extended, infoHash, peerId, dht, v2 };
     const number = ++this.#lastNumber;
     this.#hosts.set(number, how.address.host);
     const peer = new Peer(this.#host, { ...how, handshake, number });

@@ -13,6 +13,7 @@ import { layoutOf, type Metainfo, pathsOnDisk, verifierOf } from "../metainfo/mo
 import type { BandwidthParties, Block, Peer } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type MoveProgress, type SearchedPlace, type StartMode, Storage } from "../storage/mod.ts";
+import type { BlockHashSource } from "./pieces/block_hash_source.ts";
 import { BufferPool } from "./pieces/buffer_pool.ts";
 import { PieceDownload } from "./pieces/piece_download.ts";
 import type { OpeningQueue } from "./opening_queue.ts";
@@ -76,6 +77,8 @@ export interface ContentOptions {
   readonly bind: string | undefined;
   /** Web seeds besides those that the torrent names. */
   readonly webSeeds: readonly string[];
+  /** Source of the hashes of single blocks (BEP 52); `null` or absent if there is none, as in v1. */
+  readonly blockHashes?: BlockHashSource | null;
   /** Called with errors that don't stop the torrent. */
   onWarning(error: unknown): void;
 }
@@ -492,7 +495,7 @@ export class Content {
   }
 
   #newDownload(have: Bitfield): PieceDownload {
-    const { platform } = this.#options;
+    const { platform, blockHashes = null } = this.#options;
     const host = this.#host;
     return new PieceDownload({
       writePiece: (index, data) => this.#storage.writePiece(index, data),
@@ -509,7 +512,7 @@ export class Content {
       sentWrongData: (liar, index) =>
         (this.webSeeds?.knows(liar) ? this.webSeeds : host).ban(liar, `it sent wrong data for piece ${index}`),
       diskFailed: (error) => host.failed(error),
-    }, { have, wanted: this.#wanted.pieces, pool: this.#pool, platform, verifier: this.verifier });
+    }, { have, wanted: this.#wanted.pieces, pool: this.#pool, platform, verifier: this.verifier, blockHashes });
   }
 
   #pieceDone(index: number): void {

@@ -1,6 +1,7 @@
 /**
- * A torrent with a verifier as v2 torrents (BEP 52) need it: pieces aligned to files, Merkle trees, and blocks that are known one by
- * one. It is made from the data, so that tests of what uses a `PieceVerifier` need no v2 torrent.
+ * A torrent with data, and a verifier like that of v2 torrents (BEP 52): pieces aligned to files and Merkle trees. Its verdicts can
+ * also name wrong blocks, which those of real v2 torrents do only once the hashes of blocks have come from peers. It is made from
+ * the data, so that tests of what uses a `PieceVerifier` need no torrent file.
  *
  * @module
  */
@@ -38,7 +39,7 @@ export class MerkleTorrent implements PieceVerifier {
   readonly layout: StorageLayout;
   /** The payload; the gaps are zeros. */
   readonly data: Bytes;
-  /** Whether the hashes of single blocks are known. */
+  /** Whether verdicts name wrong blocks. */
   knowsBlocks = true;
   readonly #pieces: readonly MerklePiece[];
 
@@ -112,9 +113,20 @@ export class MerkleTorrent implements PieceVerifier {
     };
   }
 
+  /** Returns the hashes of a piece's blocks. */
+  blockHashes(index: number): Bytes {
+    return this.#pieces[index]!.blocks;
+  }
+
   /** Returns a copy of a piece. */
   piece(index: number): Bytes {
     return this.data.slice(index * this.pieceLength, index * this.pieceLength + this.pieceSize(index));
+  }
+
+  /** Returns a copy of a block. */
+  block(index: number, begin: number): Bytes {
+    const at = index * this.pieceLength + begin;
+    return this.data.slice(at, at + Math.min(MERKLE_BLOCK, this.pieceSize(index) - begin));
   }
 
   #verdict(index: number, data: Bytes): PieceVerdict {

@@ -91,6 +91,11 @@ export class LargePieceMemory {
     return this.#onDisk[block] === 1 && this.#writing[this.#partOf(block)] === 0;
   }
 
+  /** Returns `true` if the part of a block has a buffer. */
+  isHeld(block: number): boolean {
+    return this.#buffers[this.#partOf(block)] !== null;
+  }
+
   /** Returns the offset after the last byte of the part that contains an offset. */
   endOfPart(at: number): number {
     const { length } = this.#memory;

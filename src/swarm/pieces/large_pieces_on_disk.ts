@@ -31,6 +31,8 @@ export interface PartsOnDiskOptions {
   readonly pool: BufferPool;
   /** Called when bytes of a piece couldn't be written or read back. */
   readonly failed: (piece: PartialPiece, thrown: unknown) => void;
+  /** Called when bytes of a piece have been written and can be read back. */
+  readonly written: (piece: PartialPiece) => void;
 }
 
 /** The pieces of one torrent that are written in parts. What is on disk counts only when the piece is verified. */
@@ -39,6 +41,7 @@ export class LargePiecesOnDisk {
   readonly #pool: BufferPool;
   /** Called when bytes of a piece couldn't be written or read back. */
   readonly #failed: (piece: PartialPiece, thrown: unknown) => void;
+  readonly #written: (piece: PartialPiece) => void;
   /** Writes and reads in progress, by piece. */
   readonly #work = new Map<PartialPiece, Promise<void>>();
   /** Where each piece was stored when it was started. */
@@ -52,6 +55,7 @@ export class LargePiecesOnDisk {
     this.#host = host;
     this.#pool = options.pool;
     this.#failed = options.failed;
+    this.#written = options.written;
   }
 
   /** Notes where a piece is stored when it is started. */
@@ -139,6 +143,7 @@ export class LargePiecesOnDisk {
       const failed = (await Promise.allSettled(writes)).find(({ status }) => status === "rejected");
       if (failed?.status === "rejected") throw failed.reason;
       piece.parts!.written(part);
+      this.#written(piece);
     } finally {
       this.#pool.give(buffer);
     }

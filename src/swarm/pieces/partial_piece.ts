@@ -79,6 +79,10 @@ export class PartialPiece {
   startedAt: number;
   /** When the last block arrived or the piece was started, in milliseconds. */
   lastBlockAt: number;
+  /** Hashes of the blocks, if they are known; see {@linkcode PartialPiece.expect}. */
+  hashes: Bytes | null = null;
+  /** For each block, 1 if its digest is the right one; `null` while the hashes aren't known. */
+  #proven: Uint8Array | null = null;
   /** Number of the connection that sent each block; 0 if the block hasn't been received. */
   readonly senders: Int32Array;
   readonly #asked: Uint8Array;
@@ -165,6 +169,30 @@ export class PartialPiece {
     if (this.#whole !== null) return this.#data.copy(this.#whole, begin, source, at, length);
     const place = this.parts!.placeOf(begin);
     this.#data.copy(place.buffer, place.at, source, at, length);
+  }
+
+  /** Returns the bytes of a block with memory; `null` if they are on disk or there are none. */
+  bytesOf(block: number): Bytes | null {
+    const begin = block * BLOCK_SIZE;
+    const end = begin + this.blockLength(block);
+    if (this.#whole !== null) return this.#whole.subarray(begin, end);
+    return this.parts!.isGone(block) || !this.parts!.isHeld(block) ? null : this.parts!.bytes({ begin, end });
+  }
+
+  /** Notes the hashes of the blocks, by which each can be proven on its own (BEP 52). */
+  expect(hashes: Bytes): void {
+    this.hashes = hashes;
+    this.#proven = new Uint8Array(this.blockCount);
+  }
+
+  /** Notes that the bytes of a block have the right hash. */
+  prove(block: number): void {
+    this.#proven![block] = 1;
+  }
+
+  /** Returns `true` if a block has been received and has the right hash. */
+  isProven(block: number): boolean {
+    return this.#proven?.[block] === 1 && this.has(block);
   }
 
   /** Compares a piece that isn't held whole, once, after all of it has been hashed. */
@@ -298,6 +326,7 @@ export class PartialPiece {
     for (let block = 0; block < this.blockCount; block++) {
       if (!this.has(block) || !isRemoved(block)) continue;
       this.senders[block] = NOBODY;
+      if (this.#proven !== null) this.#proven[block] = 0;
       this.#missing++;
       bytes += this.blockLength(block);
     }

@@ -12,14 +12,19 @@ import type { PieceVerdict, PieceVerifier } from "../../base/piece_verifier.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { NotWantedError } from "../../storage/mod.ts";
-import { PartialPiece } from "./partial_piece.ts";
+import { PartialPiece, type ReceiveBlockOptions } from "./partial_piece.ts";
+import type { BlockHashSource } from "./block_hash_source.ts";
+import { BlockHashes } from "./block_hashes.ts";
+import { BlockProofs } from "./block_proofs.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { Parole } from "./parole.ts";
 import { LargePiecesOnDisk, type PartsHost } from "./large_pieces_on_disk.ts";
 import type { PartMemory } from "./large_piece_memory.ts";
 import { PiecePicker } from "./piece_picker.ts";
 import { PeerTrust } from "./peer_trust.ts";
+import { stalledPieces } from "./piece_eviction.ts";
 import { SmartBan, type SmartBanHost } from "./smart_ban.ts";
+import { WrongBlocks } from "./wrong_blocks.ts";
 
 /** What {@linkcode PartialPieces} needs from the torrent. */
 export interface PartialPiecesHost extends SmartBanHost, PartsHost {
@@ -47,6 +52,8 @@ export interface PartialPiecesOptions {
   readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
   /** Tells how long pieces are, and whether they are right. */
   readonly verifier: PieceVerifier;
+  /** Source of the hashes of single blocks; `null` or absent if there is none, as in v1. */
+  readonly blockHashes?: BlockHashSource | null;
 }
 
 /**
@@ -89,6 +96,10 @@ export class PartialPieces {
   readonly pieceVerified: ((right: boolean) => void)[] = [];
   /** Called when memory that was waited for may be available. */
   readonly memoryAvailable: (() => void)[] = [];
+  /** Proves single blocks whose hashes are known. */
+  readonly proofs: BlockProofs;
+  /** Called when a piece that isn't complete has lost blocks that were wrong, so that its requests can be withdrawn. */
+  pieceRestarted: (piece: PartialPiece) => void = () => {};
   /** Called when a piece that hasn't been downloaded is no longer to come. */
   pieceAbandoned: (index: number) => void = () => {};
   #wanted: Bitfield;
@@ -96,6 +107,8 @@ export class PartialPieces {
   readonly #platform: Pick<Platform, "now">;
   readonly #verifier: PieceVerifier;
   readonly #smartBan: SmartBan;
+  readonly #hashes: BlockHashes;
+  readonly #wrongBlocks: WrongBlocks;
   /** Complete pieces that are being checked or written, each with a promise that settles when that is over. */
   readonly #verifying = new Map<PartialPiece, Promise<void>>();
   /** Pieces that are too large to be held whole. */
@@ -119,11 +132,25 @@ export class PartialPieces {
         host.diskFailed(thrown);
         this.drop(piece);
       },
+      written: (piece) => {
+        if (piece.hashes !== null) this.proofs.readable(piece.index);
+      },
     });
+    this.#hashes = new BlockHashes({
+      source: options.blockHashes ?? null,
+      pieceSize: (index) => options.verifier.pieceSize(index),
+      now: () => options.platform.now(),
+    });
+    this.#wrongBlocks = new WrongBlocks({ hashes: this.#hashes, pool: options.pool });
+    this.proofs = new BlockProofs({
+      started: (index) => this.find(index),
+      foundWrong: (piece, blocks) => this.#removeWrong(piece, blocks),
+    }, { hashes: this.#hashes, platform: options.platform, onDisk: this.#onDisk });
     this.#smartBan = new SmartBan(host, {
       platform: options.platform,
       verifier: options.verifier,
       onDisk: this.#onDisk,
+      wrongBlocks: this.#wrongBlocks,
     });
     this.#wanted = options.wanted;
     const run = Math.max(1, Math.floor(RUN_BYTES / options.verifier.pieceSize(0)));
@@ -225,9 +252,41 @@ export class PartialPieces {
     const piece = new PartialPiece(index, { size, memory, data: this.pool.data, startHash, now });
     if (piece.parts !== null) this.#onDisk.begin(piece);
     piece.failed = this.suspects(index);
+    this.proofs.begin(piece);
     this.active.set(index, piece);
     this.open.add(piece);
     return piece;
+  }
+
+  /** Returns a started piece, whether it is complete or not; `null` if there is none. */
+  find(index: number): PartialPiece | null {
+    const active = this.active.get(index);
+    if (active !== undefined || !this.#checking.has(index)) return active ?? null;
+    for (const piece of this.#verifying.keys()) if (piece.index === index) return piece;
+    return null;
+  }
+
+  /**
+   * Takes a block whose bytes have been stored in its piece, unless it is certainly wrong: then its sender is to blame.
+   *
+   * @param block Number of a block that hasn't been received.
+   * @returns `false` if the block is wrong. Its request stands; see {@linkcode PartialPieces.release}.
+   */
+  receive(piece: PartialPiece, block: number, options: ReceiveBlockOptions): boolean {
+    if (!this.proofs.accepts(piece, block)) {
+      this.wasted += piece.blockLength(block);
+      this.#blame(piece.index, [options.sender]);
+      return false;
+    }
+    piece.receive(block, options);
+    if (piece.hashes !== null) this.proofs.readable(piece.index);
+    return true;
+  }
+
+  /** Ends the wait for block hashes of pieces whose memory is needed elsewhere, and of all if `all` is set. */
+  endWaits(all = false): void {
+    const stalled = all ? null : new Set(stalledPieces(this.#wrongBlocks.waiting, this.#platform.now()));
+    this.#wrongBlocks.end((piece) => stalled?.has(piece) ?? true);
   }
 
   /** Takes the buffer of a whole piece, or returns the source of buffers for its parts. */
@@ -322,6 +381,7 @@ export class PartialPieces {
     this.active.clear();
     this.open.clear();
     this.pool.close();
+    this.#hashes.close();
     await Promise.all(this.#verifying.values());
     await this.#onDisk.idle();
   }
@@ -338,6 +398,7 @@ export class PartialPieces {
   #recomputeMissing(): PartialPiece[] {
     const given = [...this.active.values()].filter((piece) => !this.#isToCome(piece) || this.#onDisk.isMoved(piece));
     for (const piece of given) this.#discard(piece);
+    this.#wrongBlocks.end((piece) => !this.#isToCome(piece) || this.#onDisk.isMoved(piece));
     for (let index = 0; index < this.have.length; index++) {
       const isUnderWay = this.#isUnderWay(index);
       if (this.have.has(index) || !(this.#wanted.has(index) || isUnderWay)) {
@@ -449,8 +510,29 @@ export class PartialPieces {
     const wrong = new Set(wrongBlocks);
     this.restartPiece(piece, (block) => wrong.has(block));
     piece.failed = this.suspects(index);
+    this.proofs.mended(piece);
     this.active.set(index, piece);
     return "reopened";
+  }
+
+  /** Removes wrong blocks from a piece, unless it is complete: then the verdict on it is on its way. */
+  #removeWrong(piece: PartialPiece, blocks: ReadonlySet<number>): void {
+    const { index } = piece;
+    if (this.active.get(index) !== piece) return;
+    this.#blame(index, Array.from(blocks, (block) => piece.senders[block]!));
+    this.restartPiece(piece, (block) => blocks.has(block));
+    piece.failed = this.suspects(index);
+    this.pieceRestarted(piece);
+  }
+
+  /** Blames connections for blocks that are certainly wrong, once the read that brought the last of them is parsed. */
+  #blame(index: number, senders: readonly number[]): void {
+    const hosts = new Set(senders.map((sender) => this.#host.hostOf(sender)));
+    queueMicrotask(() => {
+      this.trust.failed(index, new Set(senders.map((sender) => this.sourceOf(sender))));
+      this.#host.pieceFailed(index, [...hosts]);
+      for (const host of hosts) this.#host.sentWrongData(host, index);
+    });
   }
 
   /**

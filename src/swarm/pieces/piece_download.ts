@@ -92,6 +92,10 @@ export class PieceDownload {
     });
     this.started.trust.changed = () => this.#trustChanged();
     this.started.pieceAbandoned = (index) => this.#pieceAbandoned(index);
+    this.started.pieceRestarted = (piece) => {
+      this.#withdraw(piece);
+      this.#freed = true;
+    };
     this.started.pieceVerified.push((right) => {
       if ((this.#strategy.starved && !this.#pool.isBehind || !right) && !this.#stopped) this.fillAll();
     });
@@ -426,7 +430,12 @@ export class PieceDownload {
       return;
     }
     piece.put(block.begin, block.source, block.at, block.length);
-    piece.receive(number, { sender: peer.number, asked, now: peer.lastReceived });
+    if (!this.started.receive(piece, number, { sender: peer.number, asked, now: peer.lastReceived })) {
+      if (!asked) piece.ask(number); // so that the memory that was taken for the block is released
+      this.started.release(piece, number);
+      this.#freed = true;
+      return;
+    }
     peer.snubbed = peer.quiet = false;
     if (piece.free === 0) this.#open.delete(piece);
     if (piece.asked(number) > 0) cancelElsewhere(piece, number, { peers: this.#host.peers(), sender: peer });
@@ -535,12 +544,14 @@ export class PieceDownload {
     const now = this.#platform.now();
     if (this.#stopped || now - this.#yieldedAt < YIELD_MS) return;
     this.#yieldedAt = now;
+    this.started.endWaits();
     for (const piece of stalledPieces(this.#active.values(), now)) this.#takeMemory(piece);
   }
 
   /** Gives the memory of partial pieces to other torrents while this torrent is paused and memory is used up. */
   makeRoom(): void {
     if (this.#pool.available) return;
+    this.started.endWaits(true);
     for (const piece of [...this.#active.values()]) if (piece.inMemory) this.#takeMemory(piece);
   }
 

@@ -13,6 +13,7 @@ import { BLOCK_SIZE } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 import type { LargePiecesOnDisk } from "./large_pieces_on_disk.ts";
+import type { WrongBlocks } from "./wrong_blocks.ts";
 
 /** The blocks of a piece that failed its hash check. */
 export interface Attempt {
@@ -104,6 +105,8 @@ export interface SmartBanOptions {
   readonly verifier: Pick<PieceVerifier, "check">;
   /** Pieces that aren't held whole. */
   readonly onDisk: LargePiecesOnDisk;
+  /** Finds the wrong blocks of wrong pieces. */
+  readonly wrongBlocks: WrongBlocks;
 }
 
 /** Checks complete pieces against their hashes. */
@@ -112,13 +115,15 @@ export class SmartBan {
   readonly #platform: SmartBanOptions["platform"];
   readonly #verifier: SmartBanOptions["verifier"];
   readonly #onDisk: LargePiecesOnDisk;
+  readonly #wrongBlocks: WrongBlocks;
   readonly #evidence = new BlockEvidence();
 
-  constructor(host: SmartBanHost, { platform, verifier, onDisk }: SmartBanOptions) {
+  constructor(host: SmartBanHost, { platform, verifier, onDisk, wrongBlocks }: SmartBanOptions) {
     this.#host = host;
     this.#platform = platform;
     this.#verifier = verifier;
     this.#onDisk = onDisk;
+    this.#wrongBlocks = wrongBlocks;
   }
 
   /** Pieces that have failed and not passed since. */
@@ -149,26 +154,32 @@ export class SmartBan {
       if (this.suspects(index)) this.#accuse(this.#evidence.passed(index, digests), index);
       return verdict;
     }
-    const { wrongBlocks } = verdict;
-    const digests = wrongBlocks === null ? await this.#digests(piece, verdict) : [];
-    if (this.#onDisk.isMoved(piece)) return null;
     const senders = Array.from(piece.senders, (connection) => this.#host.hostOf(connection));
-    if (wrongBlocks === null) {
-      const guilty = this.#evidence.failed(index, { digests, senders });
-      this.#host.pieceFailed(index, [...new Set(senders)]);
-      this.#accuse(guilty, index);
-    } else {
-      const guilty = [...new Set(wrongBlocks.map((block) => senders[block]!))];
-      this.#host.pieceFailed(index, guilty);
-      this.#accuse(guilty, index);
+    // Who sent all blocks is to blame, whichever of them are wrong.
+    const isOnly = new Set(senders).size === 1;
+    if (isOnly) this.#report(index, senders, [senders[0]!]);
+    const wrongBlocks = await this.#wrongBlocks.find(piece, verdict);
+    const digests = wrongBlocks === null && !isOnly ? await this.#digests(piece, verdict) : [];
+    if (this.#onDisk.isMoved(piece)) return null;
+    if (wrongBlocks !== null) {
+      const guilty = wrongBlocks.map((block) => senders[block]!);
+      if (!isOnly) this.#report(index, guilty, guilty);
+    } else if (!isOnly) {
+      this.#report(index, senders, this.#evidence.failed(index, { digests, senders }));
     }
-    return verdict;
+    return { ...verdict, wrongBlocks };
   }
 
   /** Checks a piece that isn't held whole. Returns `null` if its files have moved since it was written. */
   async #checkOnDisk(piece: PartialPiece): Promise<PieceVerdict | null> {
     await this.#onDisk.hashed(piece);
     return this.#onDisk.isMoved(piece) ? null : piece.verdict();
+  }
+
+  /** Tells of a wrong piece, or of its wrong blocks if these are known. */
+  #report(index: number, senders: readonly string[], guilty: readonly string[]): void {
+    this.#host.pieceFailed(index, [...new Set(senders)]);
+    this.#accuse([...new Set(guilty)], index);
   }
 
   #accuse(hosts: readonly string[], index: number): void {

@@ -263,8 +263,11 @@ export class WebRun {
   #received(piece: PartialPiece, block: number): void {
     // The block may also have been requested from a peer in the endgame, but our own request stands until we take it
     // back.
-    piece.receive(block, { sender: this.source, asked: true, now: this.#host.now() });
-    if (piece.free === 0) this.#host.started.open.delete(piece);
+    const { started } = this.#host;
+    if (!started.receive(piece, block, { sender: this.source, asked: true, now: this.#host.now() })) {
+      return started.release(piece, block);
+    }
+    if (piece.free === 0) started.open.delete(piece);
     if (piece.asked(block) > 0) cancelElsewhere(piece, block, { peers: this.#host.peers(), sender: null });
   }
 

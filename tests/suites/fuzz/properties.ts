@@ -20,6 +20,7 @@ import "../../swarm/peers/connection_quota_test.ts";
 import "../../swarm/peers/shared_connections_test.ts";
 import "../../swarm/pieces/large_pieces_on_disk_test.ts";
 import "../../swarm/pieces/piece_download_property_test.ts";
+import "../../swarm/pieces/wrong_blocks_test.ts";
 import "../../tracker/announcer_change_test.ts";
 import "../../ui/dashboard_test.ts";
 import "../../ui/live_region_test.ts";

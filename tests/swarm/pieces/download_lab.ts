@@ -9,6 +9,9 @@ import { MemoryBudget } from "../../../src/base/memory_budget.ts";
 import { BufferPool } from "../../../src/swarm/pieces/buffer_pool.ts";
 import { PieceDownload } from "../../../src/swarm/pieces/piece_download.ts";
 import { WireError } from "../../../src/wire/messages.ts";
+import { startDigest } from "../../../src/platform/start_digest.ts";
+import type { BlockHashSource } from "../../../src/swarm/pieces/block_hash_source.ts";
+import type { MerkleTorrent } from "../../support/merkle_torrent.ts";
 import { PartStore } from "../../support/part_store.ts";
 import { idleHost } from "../../support/peer_host.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -34,6 +37,9 @@ export class Lab {
   readonly download: PieceDownload;
   readonly #pieceCount: number;
   readonly #pieceSize: number;
+  readonly #torrent: MerkleTorrent | null;
+  /** Called when an address has certainly sent wrong data. */
+  banned = (_host: string): void => {};
   write = (): Promise<void> => Promise.resolve();
   canServe = (_index: number): boolean => false;
   hasPlace = (_index: number): boolean => true;
@@ -44,9 +50,20 @@ export class Lab {
 
   constructor(
     pieceCount: number,
-    options: { budget?: number; wanted?: number[]; sequential?: boolean; blocks?: number; memory?: MemoryBudget } = {},
+    options: {
+      budget?: number;
+      wanted?: number[];
+      sequential?: boolean;
+      blocks?: number;
+      memory?: MemoryBudget;
+      /** A torrent with v2 hashes and data, in whose place other downloads have marks. */
+      torrent?: MerkleTorrent;
+      blockHashes?: BlockHashSource;
+    } = {},
   ) {
-    const size = (options.blocks ?? BLOCKS) * BLOCK;
+    const { torrent, blockHashes = null } = options;
+    this.#torrent = torrent ?? null;
+    const size = torrent?.pieceLength ?? (options.blocks ?? BLOCKS) * BLOCK;
     this.#pieceSize = size;
     const wanted = new Bitfield(pieceCount);
     for (let index = 0; index < pieceCount; index++) if (options.wanted?.includes(index) ?? true) wanted.set(index);
@@ -68,13 +85,17 @@ export class Lab {
       },
       pieceForgotten: (index) => void this.log.push(`forgotten ${index}`),
       pieceFailed: (index, hosts) => void this.log.push(`failed ${index} from ${hosts.join("+")}`),
-      sentWrongData: (host, index) => void this.log.push(`${host} lied about ${index}`),
+      sentWrongData: (host, index) => {
+        this.log.push(`${host} lied about ${index}`);
+        this.banned(host);
+      },
       diskFailed: (error) => void this.log.push(`broke: ${(error as Error).message}`),
     }, {
       have: new Bitfield(pieceCount),
       wanted,
       pool,
-      verifier: new V1Verifier({
+      blockHashes,
+      verifier: torrent ?? new V1Verifier({
         pieceCount,
         pieceLength: size,
         pieceSize: () => size,
@@ -90,7 +111,7 @@ export class Lab {
       platform: {
         now: () => this.clock.now(),
         random: () => this.clock.random(),
-        digest: markOf,
+        digest: torrent === undefined ? markOf : startDigest,
         yieldToEventLoop: () => Promise.resolve(),
       },
     });
@@ -143,11 +164,12 @@ export class Lab {
   answer(peer: Peer, options: { index?: number; begin?: number; wrong?: boolean } = {}): void {
     const index = options.index ?? peer.requests.first.index;
     const begin = options.begin ?? peer.requests.first.begin;
-    const data: Bytes = new Uint8Array(BLOCK);
-    data.set(options.wrong ? [66, peer.number, 0, 0] : [index, 1, 1, 1]);
+    const data: Bytes = this.#torrent?.block(index, begin) ?? new Uint8Array(BLOCK);
+    if (this.#torrent !== null) data[5]! ^= options.wrong ? 1 : 0;
+    else data.set(options.wrong ? [66, peer.number, 0, 0] : [index, 1, 1, 1]);
     peer.lastReceived = this.clock.now(); // as PeerLink does
     try {
-      peer.onBlock(index, begin, data, 0, BLOCK);
+      peer.onBlock(index, begin, data, 0, data.length);
     } catch (error) {
       peer.output.close((error as WireError).why); // as PeerLink does
     }

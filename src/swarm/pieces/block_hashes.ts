@@ -1,0 +1,143 @@
+/**
+ * The hashes of the blocks of some pieces (BEP 52): those that were asked for last, in bounded memory.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../../base/bytes.ts";
+import { HASH_BYTES, MERKLE_BLOCK } from "../../base/merkle.ts";
+import type { BlockHashSource } from "./block_hash_source.ts";
+
+/** Bytes of hashes that are kept: those of 512 MiB of payload. */
+const KEPT_BYTES = 1024 * 1024;
+/** Milliseconds before hashes are asked for in advance again, when no peer gave them. */
+const RETRY_MS = 10_000;
+/** Pieces of which is remembered that no peer gave their hashes. */
+const MOST_REFUSED = 256;
+
+/** Options for {@linkcode BlockHashes}. */
+export interface BlockHashesOptions {
+  /** Where hashes come from; `null` if there are none, as in v1. */
+  readonly source: BlockHashSource | null;
+  /** Returns the length of a piece in bytes. */
+  readonly pieceSize: (index: number) => number;
+  /** Returns the current time in milliseconds. */
+  readonly now: () => number;
+  /** Bytes of hashes that are kept at most; 1 MiB when absent. */
+  readonly keptBytes?: number;
+}
+
+/** Takes the hashes of a piece's blocks, or `null` if they aren't to be had. */
+export type TakeHashes = (hashes: Bytes | null) => void;
+
+/** Asks for block hashes, once at a time for each piece, and keeps the last of them. */
+export class BlockHashes {
+  readonly #options: BlockHashesOptions;
+  readonly #keptBytes: number;
+  /** Hashes by piece, the one that was used least recently first. */
+  readonly #kept = new Map<number, Bytes>();
+  #bytes = 0;
+  /** Who waits for the hashes of each piece that was asked for. */
+  readonly #waiting = new Map<number, Set<TakeHashes>>();
+  /** When nobody gave the hashes of a piece, in milliseconds. */
+  readonly #refused = new Map<number, number>();
+  #closed = false;
+
+  constructor(options: BlockHashesOptions) {
+    this.#options = options;
+    this.#keptBytes = options.keptBytes ?? KEPT_BYTES;
+  }
+
+  /** Whether there is somebody to ask. */
+  get obtainable(): boolean {
+    return this.#options.source !== null && !this.#closed;
+  }
+
+  /** Bytes of the hashes that are kept. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Returns the hashes of a piece's blocks, 32 bytes each; `null` if they aren't known. */
+  get(piece: number): Bytes | null {
+    const hashes = this.#kept.get(piece);
+    if (hashes === undefined) return null;
+    this.#kept.delete(piece);
+    this.#kept.set(piece, hashes);
+    return hashes;
+  }
+
+  /** Returns `true` if asking for the hashes of a piece in advance is worth it: nobody has just failed to give them. */
+  mayAsk(piece: number): boolean {
+    if (!this.obtainable || this.#waiting.has(piece)) return false;
+    const refusedAt = this.#refused.get(piece);
+    return refusedAt === undefined || this.#options.now() - refusedAt >= RETRY_MS;
+  }
+
+  /**
+   * Asks for the hashes of a piece's blocks, unless that was done already.
+   *
+   * @param take Called once, not within this call.
+   * @returns What ends the wait: `take` is called with `null` within it, unless it was called before.
+   */
+  ask(piece: number, take: TakeHashes): () => void {
+    let isOver = false;
+    const takeOnce: TakeHashes = (hashes) => {
+      if (isOver) return;
+      isOver = true;
+      this.#waiting.get(piece)?.delete(takeOnce);
+      take(hashes);
+    };
+    const known = this.#kept.get(piece) ?? null;
+    if (known !== null || !this.obtainable) queueMicrotask(() => takeOnce(known));
+    else {
+      const waiting = this.#waiting.get(piece);
+      if (waiting !== undefined) waiting.add(takeOnce);
+      else {
+        this.#waiting.set(piece, new Set([takeOnce]));
+        this.#options.source!.fetch(piece, (hashes) => this.#take(piece, hashes));
+      }
+    }
+    return () => takeOnce(null);
+  }
+
+  /** Ends all waits and forgets all hashes. */
+  close(): void {
+    this.#closed = true;
+    for (const waiting of [...this.#waiting.values()]) for (const take of [...waiting]) take(null);
+    this.#waiting.clear();
+    this.#kept.clear();
+    this.#refused.clear();
+    this.#bytes = 0;
+  }
+
+  #take(piece: number, hashes: Bytes | null): void {
+    if (this.#closed) return;
+    const waiting = this.#waiting.get(piece);
+    this.#waiting.delete(piece);
+    const count = Math.ceil(this.#options.pieceSize(piece) / MERKLE_BLOCK);
+    const right = hashes?.length === count * HASH_BYTES ? hashes : null;
+    if (right !== null) this.#keep(piece, right);
+    else this.#refuse(piece);
+    for (const take of waiting ?? []) take(right);
+  }
+
+  #keep(piece: number, hashes: Bytes): void {
+    this.#refused.delete(piece);
+    if (hashes.length > this.#keptBytes) return;
+    this.#bytes += hashes.length - (this.#kept.get(piece)?.length ?? 0);
+    this.#kept.delete(piece);
+    this.#kept.set(piece, hashes);
+    for (const [oldest, { length }] of this.#kept) {
+      if (this.#bytes <= this.#keptBytes) break;
+      this.#kept.delete(oldest);
+      this.#bytes -= length;
+    }
+  }
+
+  #refuse(piece: number): void {
+    this.#refused.delete(piece);
+    this.#refused.set(piece, this.#options.now());
+    if (this.#refused.size > MOST_REFUSED) this.#refused.delete(this.#refused.keys().next().value!);
+  }
+}

@@ -213,9 +213,21 @@ export async function reportDuplicateSources(
   }
 }
 
-/** Groups sources by torrent. */
+/**
+ * Groups sources by torrent. A source with both info-hashes of a hybrid (BEP 52) joins those that have one of them.
+ */
 export function byTorrent(sources: readonly (Metainfo | Magnet)[]): (Metainfo | Magnet)[][] {
-  return [...Map.groupBy(sources, ({ infoHash }) => infoHash.hex).values()];
+  const groups = new Map<string, (Metainfo | Magnet)[]>();
+  for (const source of sources) {
+    const { infoHash, infoHashV2 } = source;
+    const keys = [infoHash.hex, ...(infoHashV2 ? [infoHashV2.truncated.hex] : [])];
+    const found = new Set(keys.map((key) => groups.get(key)).filter((group) => group !== undefined));
+    const [group = [], ...others] = found;
+    group.push(...others.flat(), source);
+    if (others.length > 0) { for (const [key, other] of groups) if (found.has(other)) groups.set(key, group); }
+    for (const key of keys) groups.set(key, group);
+  }
+  return [...new Set(groups.values())];
 }
 
 /**
@@ -229,8 +241,9 @@ export function loadedOf(
   const [first, ...more] = sources.toSorted((a, b) => Number("pieces" in b) - Number("pieces" in a));
   const source = merge(sources);
   if ("pieces" in source) return { source: first!, more };
-  const { selectOnly } = source;
-  return { source: { ...first!, selectOnly }, more: more.map((link) => ({ ...link, selectOnly })) };
+  const { selectOnly, infoHash, infoHashV1, infoHashV2 } = source;
+  const link = { ...first!, selectOnly, infoHash, infoHashV1, infoHashV2 };
+  return { source: link, more: more.map((link) => ({ ...link, selectOnly })) };
 }
 
 function parseHttpUrl(value: string): string {

@@ -10,7 +10,7 @@ import { ShoalError } from "../base/errors.ts";
 import { MAX_METAINFO_READS } from "../base/defences.ts";
 import { type BudgetedRead, ReadBudget } from "../base/read_budget.ts";
 import { redact } from "../base/secrets.ts";
-import { type Magnet, MAX_TORRENT_SIZE, type Metainfo } from "../metainfo/mod.ts";
+import { isInfoHash, type Magnet, MAX_TORRENT_SIZE, type Metainfo, wrongInfoHash } from "../metainfo/mod.ts";
 import { FileError } from "../platform/file_errors.ts";
 import { HttpError } from "../platform/platform.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
@@ -25,8 +25,6 @@ const SLOW_MS = 3_000;
 const READS = new ReadBudget(MAX_METAINFO_READS);
 /** Bytes at the beginning of standard input that tell whether it is a link. */
 const HEAD_BYTES = 256;
-/** 40 hexadecimal digits, or 32 base32 characters. */
-const INFO_HASH = /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i;
 
 /**
  * Reads a source without asking peers.
@@ -39,7 +37,7 @@ const INFO_HASH = /^(?:[0-9a-f]{40}|[a-z2-7]{32})$/i;
  */
 export async function readSource(source: string, context: Context): Promise<Metainfo | Magnet> {
   if (/^magnet:/i.test(source)) return await context.engine.parseMagnet(source);
-  if (INFO_HASH.test(source) && await context.platform.files.stat(source) === null) {
+  if (isInfoHash(source) && await context.platform.files.stat(source) === null) {
     return await context.engine.parseMagnet(source);
   }
   return await read(source, context);
@@ -194,7 +192,7 @@ async function readStdin({ terminal }: Context): Promise<Bytes | string> {
 function linesOf(bytes: Bytes): readonly string[] | null {
   // A torrent file begins with `d`, as an info-hash may, so that the whole first line counts.
   const head = fromUtf8Lossy(bytes.subarray(0, HEAD_BYTES)).trim();
-  if (!/^magnet:/i.test(head) && !INFO_HASH.test(head.split(/\s/, 1)[0]!)) return null;
+  if (!/^magnet:/i.test(head) && !isInfoHash(head.split(/\s/, 1)[0]!)) return null;
   return fromUtf8Lossy(bytes).split(/[\r\n]+/).map((line) => line.trim()).filter((line) => line !== "");
 }
 
@@ -211,7 +209,11 @@ async function readFile(path: string, { platform }: Context, reading: BudgetedRe
     if (!(error instanceof FileError)) throw error;
     const what = "cannot read the torrent";
     if (error.fault === "missing" || error.fault === "not-a-folder") {
-      if (INFO_HASH.test(path)) throw needsFile(path);
+      if (isInfoHash(path)) throw needsFile(path);
+      const digits = wrongInfoHash(path);
+      if (digits !== null) {
+        throw new ShoalError("usage", { what, where: path, why: `there is no such file, and ${digits}`, cause: error });
+      }
       // A bare word is more likely a misspelt command than a file.
       const parts = /^[\w-]+$/.test(path)
         ? { why: "there is no such file or command", hint: "`shoal --help` lists the commands" }

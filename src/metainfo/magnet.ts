@@ -43,8 +43,9 @@ const MAX_LINK = 256 * 1024;
 /**
  * Parses a magnet link or a bare info-hash.
  *
- * @param text `magnet:?xt=urn:btih:...`, 40 hexadecimal digits, or 32 base32 characters. Parameters may be numbered
- * (`tr.1`). Unknown parameters and invalid trackers, web seeds and peers are ignored.
+ * @param text `magnet:?xt=urn:btih:...` or `magnet:?xt=urn:btmh:1220...`, or an info-hash as {@linkcode isInfoHash}
+ * describes it. Parameters may be numbered (`tr.1`). Unknown parameters and invalid trackers, web seeds and peers are
+ * ignored.
  * @returns The magnet link.
  * @throws {ShoalError} Of kind `torrent`, if the link names no torrent or more than one.
  *
@@ -59,10 +60,12 @@ export function parseMagnet(text: string): Magnet {
     throw new ShoalError("torrent", { what: "not a magnet link", where, why, ...(hint !== undefined && { hint }) });
   };
   if (text.length > MAX_LINK) return fail(`it has ${text.length} characters, at most ${MAX_LINK} are accepted`);
-  const bare = parseInfoHash(text);
-  if (bare !== null) return { ...EMPTY, infoHash: bare, infoHashV1: bare, infoHashV2: null };
+  const v1 = parseInfoHash(text);
+  if (v1 !== null) return { ...EMPTY, infoHash: v1, infoHashV1: v1, infoHashV2: null };
+  const v2 = parseInfoHashV2(text);
+  if (v2 !== null) return { ...EMPTY, infoHash: v2.truncated, infoHashV1: null, infoHashV2: v2 };
   const parameters = readParameters(text);
-  if (parameters === null) return fail('expected "magnet:?"');
+  if (parameters === null) return fail(wrongInfoHash(text) ?? 'expected "magnet:?"');
   return {
     ...readTopics(parameters.get("xt") ?? [], fail),
     displayName: parameters.get("dn")?.[0]?.trim() || null,
@@ -97,6 +100,23 @@ export function formatMagnet(magnet: Magnet): string {
   return link;
 }
 
+/**
+ * Returns `true` if a text is an info-hash: of v1 as 40 hexadecimal digits or 32 base32 characters; of v2 (BEP 52) as 64
+ * hexadecimal digits or 52 base32 characters, or as a multihash, which is the same with `1220` before the digits.
+ */
+export function isInfoHash(text: string): boolean {
+  return parseInfoHash(text) !== null || parseInfoHashV2(text) !== null;
+}
+
+/** Hexadecimal digits that are too many for a word and too few or too many for an info-hash. */
+const DIGITS = /^[0-9a-f]{32,}$/i;
+
+/** Returns why a text that consists of hexadecimal digits is no info-hash; `null` if it is one, or is another text. */
+export function wrongInfoHash(text: string): string | null {
+  if (!DIGITS.test(text) || isInfoHash(text)) return null;
+  return `an info-hash has 40 hexadecimal digits, or 64 of a v2 torrent, not ${text.length}`;
+}
+
 const EMPTY = { displayName: null, trackers: [], webSeeds: [], exactSources: [], peers: [], selectOnly: null };
 
 /** Groups the parameters by name. Some links number repeated parameters; the numbers are removed. */
@@ -115,6 +135,8 @@ function readParameters(text: string): Map<string, string[]> | null {
 
 /** Code and length of a SHA-256 digest, which a v2 info-hash begins with as a multihash (BEP 52). */
 const SHA256 = "1220";
+/** Length of a v2 info-hash as a multihash in hexadecimal digits. */
+const MULTIHASH_DIGITS = SHA256.length + 2 * InfoHashV2.LENGTH;
 
 function readTopics(
   topics: readonly string[],
@@ -130,9 +152,8 @@ function readTopics(
         fail(`"${text}" is no info-hash: it has neither 40 hexadecimal digits nor 32 base32 characters`);
       v1.set(infoHash.hex, infoHash);
     } else if (text.startsWith(SHA256)) { // Links with other digests name no torrent that anyone can verify.
-      const bytes = text.length === SHA256.length + 2 * InfoHashV2.LENGTH ? fromHex(text.slice(SHA256.length)) : null;
-      if (bytes === null) return fail(`"${text}" is no v2 info-hash: it is not "1220" and 64 hexadecimal digits`);
-      const infoHash = new InfoHashV2(bytes);
+      const infoHash = text.length === MULTIHASH_DIGITS ? parseInfoHashV2(text) : null;
+      if (infoHash === null) return fail(`"${text}" is no v2 info-hash: it is not "1220" and 64 hexadecimal digits`);
       v2.set(infoHash.hex, infoHash);
     }
   }
@@ -150,6 +171,17 @@ function parseInfoHash(text: string): InfoHash | null {
   if (bytes !== null) return new InfoHash(bytes);
   if (/^[a-z2-7]{32}$/i.test(text)) return new InfoHash(decodeBase32(text.toUpperCase()));
   return null;
+}
+
+/** Parses a v2 info-hash as {@linkcode isInfoHash} describes it. Returns `null` for any other text. */
+function parseInfoHashV2(text: string): InfoHashV2 | null {
+  const digits = text.length === MULTIHASH_DIGITS && text.startsWith(SHA256) ? text.slice(SHA256.length) : text;
+  const bytes = digits.length === 2 * InfoHashV2.LENGTH
+    ? fromHex(digits)
+    : /^[a-z2-7]{52}$/i.test(text)
+    ? decodeBase32(`${text.toUpperCase()}====`)
+    : null;
+  return bytes === null ? null : new InfoHashV2(bytes);
 }
 
 function urlsOf(values: readonly string[] | undefined, shape: RegExp): string[] {

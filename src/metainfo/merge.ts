@@ -37,7 +37,7 @@ export function mergePlaces(first: Places, second: Places): Places {
  * Merges the sources of one torrent. A torrent file is preferred to a magnet link, since it contains more. For a
  * private torrent (BEP 27), only the trackers and web seeds of the first file are used.
  *
- * @param sources At least one source, all with the same info-hash.
+ * @param sources At least one source, all of the same torrent.
  * @returns The first torrent file with the trackers and web seeds of all sources, or a magnet link with the values of
  * all links if there is no torrent file.
  */
@@ -47,10 +47,12 @@ export function mergeSources(sources: readonly (Metainfo | Magnet)[]): Metainfo 
   const file = sources.find(isFile);
   if (file !== undefined) return file.private ? file : { ...file, ...places };
   const links = sources.filter((source): source is Magnet => !isFile(source));
+  const infoHashV1 = links.find(({ infoHashV1 }) => infoHashV1 !== null)?.infoHashV1 ?? null;
   return {
     ...links[0]!,
     ...places,
-    infoHashV1: links.find(({ infoHashV1 }) => infoHashV1 !== null)?.infoHashV1 ?? null,
+    infoHash: infoHashV1 ?? links[0]!.infoHash,
+    infoHashV1,
     infoHashV2: links.find(({ infoHashV2 }) => infoHashV2 !== null)?.infoHashV2 ?? null,
     displayName: links.find(({ displayName }) => displayName !== null)?.displayName ?? null,
     exactSources: [...new Set(links.flatMap((link) => link.exactSources))],

@@ -12,7 +12,7 @@
 
 export { describe, type TorrentDescription } from "./describe.ts";
 export { MetainfoError } from "./errors.ts";
-export { formatMagnet, type Magnet, parseMagnet } from "./magnet.ts";
+export { formatMagnet, isInfoHash, type Magnet, parseMagnet, wrongInfoHash } from "./magnet.ts";
 export { mergePlaces, mergeSources, type Places } from "./merge.ts";
 export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize, type TorrentVersion } from "./metainfo.ts";
 export { infoHashesOf } from "./info_hashes.ts";

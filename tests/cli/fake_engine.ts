@@ -10,7 +10,7 @@ import { ShoalError } from "../../src/base/errors.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import type { Engine, SessionLike, TorrentLike } from "../../src/cli/engine.ts";
 import { run } from "../../src/cli/main.ts";
-import { describe, type Magnet, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
+import { describe, infoHashesOf, type Magnet, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
 import { type Disk, HttpError, type HttpRequest, type HttpServer, type Platform } from "../../src/platform/platform.ts";
 import type { AddOptions, RateLimits, SessionOptions } from "../../src/session/session.ts";
@@ -125,6 +125,12 @@ export class FakeTorrent implements TorrentLike {
   }
 }
 
+function hashesOf(
+  { infoHash, infoHashV1, infoHashV2 }: Magnet,
+): Pick<Metainfo, "infoHash" | "infoHashV1" | "infoHashV2"> {
+  return { infoHash, infoHashV1, infoHashV2 };
+}
+
 /** A session that the test drives. */
 export class FakeSession implements SessionLike {
   readonly added: FakeTorrent[] = [];
@@ -146,12 +152,13 @@ export class FakeSession implements SessionLike {
 
   add(source: Metainfo | Magnet, options: AddOptions): Promise<FakeTorrent> {
     if (this.addError !== null) return Promise.reject(this.addError);
-    const there = this.added.find(({ infoHash }) => infoHash.equals(source.infoHash));
+    const { onWire } = infoHashesOf(source);
+    const there = this.added.find(({ meta }) => onWire.some((infoHash) => infoHashesOf(meta).has(infoHash)));
     if (there !== undefined) {
       this.merged.push(source);
       return Promise.resolve(there);
     }
-    const meta = "pieces" in source ? source : { ...metaOf("Remote"), infoHash: source.infoHash };
+    const meta = "pieces" in source ? source : { ...metaOf("Remote"), ...hashesOf(source) };
     const torrent = new FakeTorrent(meta, options);
     this.added.push(torrent);
     const infohash = meta.infoHash.hex;

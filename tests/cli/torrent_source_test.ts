@@ -104,3 +104,43 @@ Deno.test("a web page instead of a torrent is told as that", async () => {
     );
   }
 });
+
+Deno.test("a v2 info-hash stands for a torrent as a v1 info-hash does, on standard input as well", async () => {
+  const v2 = "ab".repeat(32);
+  for (const source of [v2, `1220${v2}`, v2.toUpperCase(), "-"]) {
+    const world = new World({ stdin: utf8(`${v2}\n`) });
+    const { code } = await world.start(source, "-q");
+    assertEquals(world.session.added[0]!.infoHash.hex, v2.slice(0, 40), source);
+    world.session.added[0]!.finish();
+    assertEquals(await code, 0);
+  }
+  assertStringIncludes(await failure(["verify", v2, "."], 2), `a .torrent file is needed (${v2})`);
+});
+
+Deno.test("hexadecimal digits that are too many or too few for an info-hash are told as that", async () => {
+  for (const digits of ["a".repeat(39), "a".repeat(41), "0".repeat(63), `1220${"a".repeat(63)}`]) {
+    assertStringIncludes(
+      await failure([digits], 2),
+      `there is no such file, and an info-hash has 40 hexadecimal digits, or 64 of a v2 torrent, not ${digits.length}`,
+    );
+  }
+});
+
+Deno.test("sources that have an info-hash in common are one torrent, also if a later one brings them together", async () => {
+  const [v1, v2, other] = ["c1".repeat(20), "ab".repeat(32), "d2".repeat(20)];
+  const links = [
+    `xt=urn:btmh:1220${v2}&tr=http://2.test/`,
+    `xt=urn:btih:${v1}&tr=http://1.test/`,
+    `xt=urn:btih:${other}`,
+  ];
+  const both = `xt=urn:btih:${v1}&xt=urn:btmh:1220${v2}`;
+  for (const order of [[...links, both], [both, ...links], [links[0]!, both, links[1]!, links[2]!]]) {
+    const world = new World();
+    const { code } = await world.start(...order.map((link) => `magnet:?${link}`));
+    const added = world.session.added.map(({ infoHash }) => infoHash.hex);
+    assertEquals(new Set(added), new Set([v1, other]), order.join(" "));
+    assertStringIncludes(world.terminal.stderr.text, "3 sources are the same torrent, and are used together");
+    for (const torrent of world.session.added) torrent.finish();
+    assertEquals(await code, 0);
+  }
+});

@@ -13,6 +13,9 @@ import { fc, unicodeText } from "../support/property.ts";
 const HEX = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a";
 const BASE32 = "YEX6DQDLXISUVHOJ6UM3GNNKPQJWPKEK";
 
+/** 32 bytes 0xab. */
+const V2_BASE32 = "VOV2XK5LVOV2XK5LVOV2XK5LVOV2XK5LVOV2XK5LVOV2XK5LVOVQ";
+
 const NOTHING = {
   infoHashV2: null,
   displayName: null,
@@ -60,6 +63,11 @@ Deno.test("parseMagnet() takes v2 info-hashes alone and beside a v1 info-hash, a
     [`magnet:?xt=urn:BTMH:1220${v2.toUpperCase()}&xt=urn:btih:${BASE32}`, HEX, v2, HEX],
     [`magnet:?xt=urn:btih:${HEX}&xt=urn:btmh:1114${HEX}`, HEX, null, HEX],
     [HEX, HEX, null, HEX],
+    [v2, null, v2, v2.slice(0, 40)],
+    [v2.toUpperCase(), null, v2, v2.slice(0, 40)],
+    [`1220${v2}`, null, v2, v2.slice(0, 40)],
+    [V2_BASE32, null, v2, v2.slice(0, 40)],
+    [V2_BASE32.toLowerCase(), null, v2, v2.slice(0, 40)],
   ];
   for (const [link, infoHashV1, infoHashV2, infoHash] of cases) {
     const magnet = parseMagnet(link);
@@ -80,6 +88,10 @@ Deno.test("parseMagnet() passes by what makes no sense beside the info-hash", ()
 Deno.test("parseMagnet() says why it refuses a link", () => {
   const cases: [string, string][] = [
     ["http://x/y", 'expected "magnet:?"'],
+    [HEX.slice(1), "an info-hash has 40 hexadecimal digits, or 64 of a v2 torrent, not 39"],
+    ["ab".repeat(33), "not 66"],
+    [`1221${"ab".repeat(32)}`, "not 68"],
+    [V2_BASE32.slice(1), 'expected "magnet:?"'],
     ["magnet:?dn=x", "it names no torrent"],
     ["magnet:?xt=urn:btih:123", '"123" is no info-hash'],
     [`magnet:?xt=urn:btih:${BASE32.replace("Y", "1")}`, "is no info-hash"],

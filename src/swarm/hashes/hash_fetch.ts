@@ -14,11 +14,14 @@ import {
   MAX_HASH_REQUESTS,
   URGENT_HASHES_LATE_MS,
 } from "../../base/defences.ts";
+import { HASH_BYTES } from "../../base/merkle.ts";
 import { type Hashes, type HashRequest, keyOfHashRequest } from "../../peer/mod.ts";
 import { merkle } from "../../platform/start_digest.ts";
 
 /** Requests that a peer gets at first. With each answer it gets one more. */
 const FIRST_WINDOW = 4;
+/** A peer without an answer counts as one that answers in so many milliseconds. */
+const UNKNOWN_LATENCY_MS = 200;
 
 /** A peer that may be asked. */
 export interface HashPeer {
@@ -88,7 +91,7 @@ interface PeerState<P extends object> {
   rejects: number;
   /** No request before this time, in milliseconds. */
   notBefore: number;
-  /** Milliseconds that the last answer took; those of a peer without an answer are unknown. */
+  /** Milliseconds that the last answer took. */
   latency: number;
   /** Answers that came too late, or not at all, since the last that came in time. */
   late: number;
@@ -153,7 +156,7 @@ export class HashFetch<P extends HashPeer> {
       window: FIRST_WINDOW,
       rejects: 0,
       notBefore: -Infinity,
-      latency: Infinity,
+      latency: UNKNOWN_LATENCY_MS,
       late: 0,
     });
     if (this.#ask(peer)) peer.output.flush();
@@ -178,7 +181,7 @@ export class HashFetch<P extends HashPeer> {
     const jobs = [...this.#byKey.get(keyOfHashRequest(hashes)) ?? []];
     if (state === undefined || jobs.length === 0) return this.#goOn(peer);
     for (const job of jobs) this.#take(state, job);
-    if (!merkle.verify(hashes, { ...hashes, expected: jobs[0]!.want.expected })) {
+    if (!isProven(hashes, jobs[0]!.want.expected)) {
       for (const job of jobs) this.#putBack(job);
       const { layer, index, count } = hashes;
       const which = `${count} hashes of layer ${layer} from ${index}`;
@@ -237,7 +240,7 @@ export class HashFetch<P extends HashPeer> {
     if (this.#urgent.length + this.#again.length + this.#fresh.length === 0) return;
     const best = [...this.#peers].sort(([a, one], [b, other]) =>
       Number(a.onParole) - Number(b.onParole) || one.late - other.late || Number(b.proven) - Number(a.proven) ||
-      (one.latency === other.latency ? 0 : one.latency - other.latency)
+      one.latency - other.latency
     );
     for (const [peer] of best) this.#goOn(peer);
   }
@@ -297,4 +300,11 @@ export class HashFetch<P extends HashPeer> {
     }
     for (const state of this.#peers.values()) this.#take(state, job);
   }
+}
+
+/** Returns `true` if hashes lead to the trusted hash, which the request has chosen by the number of its proof layers. */
+function isProven(hashes: Hashes, expected: Bytes): boolean {
+  // Counted from the first hash below the trusted one.
+  const below = hashes.count * 2 ** (hashes.uncles.length / HASH_BYTES);
+  return merkle.verify({ ...hashes, index: hashes.index % below }, { ...hashes, expected });
 }

@@ -264,6 +264,32 @@ export const METADATA_EVICTED_MS = 5_000;
 export const METADATA_FORGET_MS = 60_000;
 /** Wrong dictionaries that get a network banned even if it has other peers, which may be honest ones behind a NAT. */
 export const MAX_WRONG_METADATA = 3;
+// Hashes of Merkle trees from peers, and to them (BEP 52): see src/swarm/hashes.
+
+/** Hashes that a peer is asked for at once: 256 KiB, in at most {@linkcode MAX_HASH_REQUESTS} messages. */
+export const HASHES_AT_ONCE = 8192;
+/** Milliseconds after which another peer is asked for hashes too. 16 KiB take far less. */
+export const HASHES_LATE_MS = 4_000;
+/** Like {@linkcode HASHES_LATE_MS}, for the hashes of blocks, for which a download or a player may wait. */
+export const URGENT_HASHES_LATE_MS = 1_500;
+/** Milliseconds after which a download goes on without the hashes of a piece's blocks. */
+export const BLOCK_HASHES_MS = 6_000;
+/** Milliseconds after which a peer that rejected a request for hashes may be asked again. It may get them itself. */
+export const HASH_REFUSAL_MS = 5_000;
+/** Requests for hashes that a peer may reject in a row. After that it is left alone for a while. */
+export const HASH_REFUSALS_ALLOWED = 8;
+/** Milliseconds for which such a peer is left alone, doubled with each further reject up to a minute. */
+export const HASH_SULK_MS = 1_000;
+/**
+ * Work that one peer's requests for hashes may cause, in blocks of 16 KiB that are read and hashed: in a second, and in a
+ * burst. 16 MiB a second are a hundredth of what a core hashes. A peer that wants more waits.
+ */
+export const HASH_WORK = { perSecond: 1024, burst: 16_384 } as const;
+/** Hashes of an answer that count as much as the reading of a block. */
+export const HASHES_PER_WORK = 32;
+/** Bytes of block hashes that a torrent keeps for further requests. Those of a piece of 16 MiB have 32 KiB. */
+export const MAX_BLOCK_HASHES_KEPT = 512 * 1024;
+
 /** Bytes of all torrent files being read, unpacked and unparsed: the largest accepted torrent. Other reads wait. */
 export const MAX_METAINFO_READS = 64 * 1024 * 1024;
 /** Redirects from one magnet link to the next that are followed when a magnet link's torrent file is fetched. */

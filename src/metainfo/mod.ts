@@ -26,7 +26,7 @@ export {
   type ParseOptions,
 } from "./parse.ts";
 export { pathsOnDisk } from "./paths_on_disk.ts";
-export { requireHashes } from "./require_hashes.ts";
+export { hasHashes, requireHashes } from "./require_hashes.ts";
 export { safeName, type SafePathOptions } from "./safe_path.ts";
 export {
   type FileChoice,
@@ -37,4 +37,5 @@ export {
   SelectionError,
 } from "./select.ts";
 export { torrentFile } from "./encode_torrent.ts";
+export { hasLayers, V2Pieces } from "./v2_pieces.ts";
 export { digestsOf, layoutOf, type PayloadLayout, verifierOf } from "./verifier.ts";

@@ -72,7 +72,13 @@ export function parseMetainfo(bytes: Uint8Array, options: ParseOptions = {}): Me
   return {
     ...parsed,
     ...(hasLayers &&
-      { files: readPieceLayers(torrent, parsed.files, { ...context, pieceLength: parsed.pieceLength }) }),
+      {
+        files: readPieceLayers(torrent, parsed.files, {
+          ...context,
+          pieceLength: parsed.pieceLength,
+          hasSha1: parsed.pieces.length > 0,
+        }),
+      }),
     trackers: readTrackers(torrent),
     webSeeds: readWebSeeds(torrent),
     nodes: readNodes(torrent),

@@ -6,6 +6,7 @@
 
 import { type Bytes, equalBytes, toHex } from "../base/bytes.ts";
 import { HASH_BYTES, pieceLayer, rootLayer } from "../base/merkle.ts";
+import { plural } from "../base/plural.ts";
 import { BencodeDict, keyOf } from "../bencode/mod.ts";
 import { merkle } from "../platform/start_digest.ts";
 import type { Fail, Warn } from "./errors.ts";
@@ -18,6 +19,8 @@ const KEY = "piece layers";
 export interface LayersContext {
   /** Length of a piece in bytes. */
   readonly pieceLength: number;
+  /** Whether data can be verified by SHA-1, so that no layers are needed. */
+  readonly hasSha1: boolean;
   /** Rejects the torrent. */
   readonly fail: Fail;
   /** Records a problem that is tolerated. */
@@ -37,7 +40,7 @@ export interface LayersContext {
 export function readPieceLayers(
   torrent: BencodeDict,
   files: readonly MetainfoFile[],
-  { pieceLength, fail, warn }: LayersContext,
+  { pieceLength, hasSha1, fail, warn }: LayersContext,
 ): readonly MetainfoFile[] {
   const value = torrent.get(KEY);
   if (value !== undefined && !(value instanceof BencodeDict)) {
@@ -64,7 +67,9 @@ export function readPieceLayers(
     } else if (known.length !== file.length) checkLayer(known.layer, file, { pieceLength, fail });
     return { ...file, layer: known.layer };
   });
-  if (missing.size > 0) warn(KEY, `those of ${missing.size} files are missing, so that peers have to send them`);
+  if (missing.size > 0 && !hasSha1) {
+    warn(KEY, `those of ${plural(missing.size, "file")} are missing, so that peers have to send them`);
+  }
   checkNeeded(dict, layers, fail);
   return withLayers;
 }

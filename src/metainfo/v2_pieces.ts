@@ -90,6 +90,17 @@ export class V2Pieces {
     return layer!.subarray(from, from + HASH_BYTES);
   }
 
+  /** Returns the file that a piece belongs to, and the number of the piece in that file, from 0. */
+  placeOf(index: number): { readonly file: MetainfoFile; readonly indexInFile: number } {
+    const at = this.#fileOf(index);
+    return { file: this.#files[at]!, indexInFile: index - this.#first[at]! };
+  }
+
+  /** Returns the files that have bytes, each with its first piece. */
+  *filesWithPieces(): Generator<{ readonly file: MetainfoFile; readonly first: number }, void> {
+    for (const [at, file] of this.#files.entries()) yield { file, first: this.#first[at]! };
+  }
+
   /** Returns the height of the trees of a file's pieces. That of a file that is shorter than a piece may be lower. */
   #height(file: number): number {
     const { length } = this.#files[file]!;

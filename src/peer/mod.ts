@@ -13,6 +13,7 @@ export { encodeHashes, faultOfRequest, type Hashes, type HashRequest, proofLayer
 export * from "../wire/metadata.ts";
 export * from "../wire/pex.ts";
 export type { Extension } from "./extension_protocol.ts";
+export { keyOfHashRequest } from "./hash_requests.ts";
 export { handshakeIn, handshakeOut } from "./exchange_handshakes.ts";
 export { Peer, type PeerHost } from "./peer.ts";
 export type { PeerEvent } from "./peer_event.ts";

@@ -1,6 +1,7 @@
 /**
  * Gets the metadata of a magnet link: from an earlier run, or else from the link's exact sources (`xs`) and from peers
- * at the same time, whichever is first.
+ * at the same time, whichever is first; then the hashes of pieces that a v2 torrent lacks (BEP 52), from an earlier run
+ * or from peers.
  *
  * @module
  */
@@ -16,6 +17,8 @@ import {
 } from "../base/defences.ts";
 import type { BudgetedRead, ReadBudget } from "../base/read_budget.ts";
 import {
+  hasHashes,
+  infoHashesOf,
   type Magnet,
   MAX_TORRENT_SIZE,
   mergePlaces,
@@ -24,10 +27,10 @@ import {
   parseInfo,
   parseMagnet,
   parseMetainfo,
-  requireHashes,
   torrentFile,
 } from "../metainfo/mod.ts";
 import type { Platform } from "../platform/platform.ts";
+import { isMagnet } from "../swarm/file_selection.ts";
 import type { MetadataSearch } from "../swarm/mod.ts";
 import type { SessionStore } from "./session_store.ts";
 
@@ -49,14 +52,30 @@ export interface MetadataSearchOptions extends MetadataSearch {
 }
 
 /**
- * Gets the metadata of a magnet link.
+ * Gets the metadata of a magnet link, or the hashes of pieces that a torrent lacks.
  *
+ * @param source The magnet link or the torrent.
  * @param options See {@linkcode MetadataSearchOptions}.
  * @returns The torrent, with the trackers and web seeds of the link added to its own. It has been stored for the next
  * run.
  * @throws {MetainfoError} If the metadata has the right info-hash and is still not a valid torrent.
  */
-export async function findMetadata(magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo> {
+export async function findMetadata(source: Magnet | Metainfo, options: MetadataSearchOptions): Promise<Metainfo> {
+  const meta = isMagnet(source) ? await describe(source, options) : await withKeptHashes(source, options);
+  if (hasHashes(meta)) return meta;
+  const whole = await options.askForHashes(meta);
+  options.store.save(source.infoHash, torrentFile(whole.info, whole));
+  return whole;
+}
+
+/** Returns a torrent with the hashes that an earlier run has fetched. */
+async function withKeptHashes(meta: Metainfo, options: MetadataSearchOptions): Promise<Metainfo> {
+  const kept = await fromStore(meta, options);
+  return kept !== null && hasHashes(kept) ? { ...meta, files: kept.files } : meta;
+}
+
+/** Gets what a magnet link stands for, perhaps without the hashes of pieces. */
+async function describe(magnet: Magnet, options: MetadataSearchOptions): Promise<Metainfo> {
   const kept = await fromStore(magnet, options);
   if (kept) return withSources(kept, magnet);
   const lost = new AbortController();
@@ -70,7 +89,7 @@ export async function findMetadata(magnet: Magnet, options: MetadataSearchOption
     });
     const given = options.given.then((meta) => withSources(meta, magnet));
     const meta = await Promise.race([given, fetched, asked]);
-    options.store.save(meta.infoHash, torrentFile(meta.info, meta));
+    options.store.save(magnet.infoHash, torrentFile(meta.info, meta));
     return meta;
   } finally {
     lost.abort();
@@ -103,7 +122,7 @@ function fromUrls(magnet: Magnet, options: MetadataSearchOptions): Promise<Metai
 }
 
 async function fromStore(
-  magnet: Magnet,
+  magnet: Magnet | Metainfo,
   { store, portable, onWarning }: MetadataSearchOptions,
 ): Promise<Metainfo | null> {
   try {
@@ -172,13 +191,11 @@ async function request(
   }
 }
 
-/** Returns the torrent if it has the info-hash of the magnet link. */
-function checked(meta: Metainfo, { infoHash, infoHashV2 }: Magnet): Metainfo {
+/** Returns the torrent if it has the info-hashes of the magnet link, which may be one of two. */
+function checked(meta: Metainfo, magnet: Magnet | Metainfo): Metainfo {
+  const { infoHash, infoHashV2 } = magnet;
   const isOther = infoHashV2 && meta.infoHashV2 && !infoHashV2.equals(meta.infoHashV2);
-  if (meta.infoHash.equals(infoHash) && !isOther) {
-    requireHashes(meta);
-    return meta;
-  }
+  if (infoHashesOf(meta).has(infoHash) && !isOther) return meta;
   throw new ShoalError("torrent", {
     what: "the wrong torrent",
     where: meta.name,

@@ -13,7 +13,7 @@ import { MAX_METAINFO_READS } from "../base/defences.ts";
 import { ReadBudget } from "../base/read_budget.ts";
 import { redact, secretsIn } from "../base/secrets.ts";
 import { LocalDiscovery } from "../lsd/local_discovery.ts";
-import { infoHashesOf, type Magnet, type Metainfo, requireHashes } from "../metainfo/mod.ts";
+import { infoHashesOf, type Magnet, type Metainfo } from "../metainfo/mod.ts";
 import { onShortage } from "../platform/descriptors.ts";
 import { ListenError } from "../platform/listen_error.ts";
 import type { Network, Platform } from "../platform/platform.ts";
@@ -282,10 +282,9 @@ export class Session {
    * @param options See {@linkcode AddOptions}.
    * @returns The torrent; the existing one if the session has it already.
    * @throws {ShoalError} Of kind `usage` if the session has the torrent with another folder or another selection of
-   * files; of kind `torrent` if hashes of its pieces are missing (BEP 52), as in a magnet link with a v2 info-hash only.
+   * files.
    */
   async add(source: Metainfo | Magnet, options: AddOptions): Promise<TorrentHandle> {
-    requireHashes(source);
     const infoHashes = infoHashesOf(source);
     // The removal would forget the new torrent.
     if (this.#torrents.find(infoHashes) === undefined) await this.#removing.find(infoHashes);
@@ -370,9 +369,9 @@ export class Session {
     this.#emit({ event: "tracker", infohash, url, status, seeders, leechers, peers, message: words });
   }
 
-  #findMetadata(magnet: Magnet, search: MetadataSearch): Promise<Metainfo> {
+  #findMetadata(source: Magnet | Metainfo, search: MetadataSearch): Promise<Metainfo> {
     const { bind, portable = false } = this.#options;
-    return findMetadata(magnet, {
+    return findMetadata(source, {
       ...search,
       platform: this.#platform,
       store: this.#store,

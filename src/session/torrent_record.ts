@@ -9,6 +9,7 @@ import { ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import {
   formatMagnet,
+  infoHashesOf,
   type Magnet,
   type Metainfo,
   numberedFiles,
@@ -98,7 +99,10 @@ export function keptTorrent(torrent: Recordable, { source, add, oneOff, isRemovi
         oneOff,
       };
     },
-    torrentFile: () => torrent.meta && torrentFile(torrent.meta.info, torrent.meta),
+    torrentFile: () => {
+      const meta = torrent.meta ?? (isMagnet(source) ? null : source);
+      return meta && torrentFile(meta.info, meta);
+    },
     traffic: torrent,
   };
 }
@@ -214,7 +218,8 @@ function parsed(
   const source = `the torrent ${infoHash.hex} of the last run`;
   try {
     const meta = parseMetainfo(file, { portable, source });
-    if (meta.infoHash.equals(infoHash)) return meta;
+    // A hybrid that was added by its v2 info-hash alone keeps that name.
+    if (infoHashesOf(meta).has(infoHash)) return { ...meta, infoHash };
     const why = `its info-hash is ${meta.infoHash.hex}`;
     throw new ShoalError("torrent", { what: "the wrong torrent", where: source, why });
   } catch (error) {

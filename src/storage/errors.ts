@@ -161,6 +161,11 @@ export function closedError(folder: string): StorageError {
   return new StorageError({ what: "cannot use the files", where: folder, why: "they were closed" });
 }
 
+/** Returns the error of reading a piece that is missing, though it was there a moment ago. */
+export function missingPieceError(piece: number): StorageError {
+  return new StorageError({ what: "cannot read", where: `piece ${piece}`, why: "it is missing" });
+}
+
 /** A piece can't be stored any more, because it belongs only to files that are no longer wanted. */
 export class NotWantedError extends StorageError {
   override name = "NotWantedError";

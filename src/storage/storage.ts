@@ -6,7 +6,7 @@
 
 import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { asError, cannotMove, closedError, NotWantedError } from "./errors.ts";
+import { asError, cannotMove, closedError, missingPieceError, NotWantedError } from "./errors.ts";
 import { AccessGate, SerialQueue } from "./access_gate.ts";
 import { listPlace, type SearchedPlace } from "./find_place.ts";
 import type { StorageLayout } from "./layout.ts";
@@ -286,6 +286,22 @@ export class Storage {
     return this.#working.whileStill(() => {
       const refusal = this.#refusalOfPart(index, begin, into.length);
       if (refusal !== null) return Promise.reject(refusal);
+      return this.#working.now.disk.read(index * this.#layout.pieceLength + begin, into);
+    });
+  }
+
+  /**
+   * Reads bytes of a verified piece, past the read cache. Padding reads as zeros.
+   *
+   * @param index Index of the piece.
+   * @param begin Offset of the first byte in the piece.
+   * @param into Buffer to fill completely.
+   * @throws {ShoalError} If we don't have the piece, the storage is closed, or the bytes can't be read.
+   */
+  readVerified(index: number, begin: number, into: Bytes): Promise<void> {
+    return this.#working.whileStill(() => {
+      if (this.#closing !== null) return Promise.reject(closedError(this.#working.folder));
+      if (!this.#working.now.have.has(index)) return Promise.reject(missingPieceError(index));
       return this.#working.now.disk.read(index * this.#layout.pieceLength + begin, into);
     });
   }

@@ -9,7 +9,7 @@ import { Bitfield } from "../base/bitfield.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { PieceVerifier } from "../base/piece_verifier.ts";
 import type { MemoryBudget } from "../base/memory_budget.ts";
-import { layoutOf, type Metainfo, pathsOnDisk, verifierOf } from "../metainfo/mod.ts";
+import { infoHashesOf, layoutOf, type Metainfo, pathsOnDisk, verifierOf } from "../metainfo/mod.ts";
 import type { BandwidthParties, Block, Peer } from "../peer/mod.ts";
 import type { Platform } from "../platform/platform.ts";
 import { type MoveProgress, type SearchedPlace, type StartMode, Storage } from "../storage/mod.ts";
@@ -135,7 +135,7 @@ export class Content {
       folder,
       verifier: this.verifier,
       pathsOf: (index) => pathsOnDisk(meta.files[index]!),
-      infoHash: meta.infoHash,
+      infoHash: infoHashesOf(meta).onWire[0]!,
       stateFolder: options.stateFolder,
       memory: options.budget,
       readOnly: options.readOnly,
@@ -448,6 +448,20 @@ export class Content {
   /** Returns `true` if we have a piece. */
   canServe(index: number): boolean {
     return this.have.has(index);
+  }
+
+  /**
+   * Reads bytes of a piece that we have, past the read cache.
+   *
+   * @throws {ShoalError} If the bytes can't be read.
+   */
+  async readPiece(index: number, begin: number, into: Bytes): Promise<void> {
+    try {
+      await this.#storage.readVerified(index, begin, into);
+    } catch (error) {
+      if (this.#closing === null && this.have.has(index)) this.#host.unreadable({ index, begin, length: into.length });
+      throw error;
+    }
   }
 
   /** Copies a block from the read cache. Returns `false` if the cache doesn't have it. */

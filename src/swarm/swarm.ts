@@ -31,6 +31,10 @@ import type { PeerSource } from "./peers/candidates.ts";
 import { ConnectionManager } from "./peers/connection_manager.ts";
 import type { Content } from "./content.ts";
 import { type Ports, portsFor } from "./dht_link.ts";
+import { HashExchange } from "./hashes/hash_exchange.ts";
+import type { LayerFetch } from "./hashes/layer_fetch.ts";
+import type { BlockHashSource } from "./pieces/block_hash_source.ts";
+import type { Metainfo } from "../metainfo/mod.ts";
 import { extensionsForMetadata, extensionsOf, NO_EXTENSIONS, type OfferedExtensions } from "./extensions.ts";
 import { grantAllowedFast } from "./choking/allowed_fast.ts";
 import type { MetadataFetch } from "./metadata/metadata_fetch.ts";
@@ -86,6 +90,7 @@ export class Swarm implements PeerHost {
   readonly #options: SwarmOptions;
   readonly #peers: PeerSet;
   readonly #slots: UploadSlots;
+  readonly #hashes: HashExchange;
   #fetch: MetadataFetch | null = null;
   #content: Content | null = null;
   #extensions: OfferedExtensions = NO_EXTENSIONS;
@@ -99,6 +104,11 @@ export class Swarm implements PeerHost {
     this.#options = options;
     this.memory = shared.budget.memory;
     this.#slots = new UploadSlots(() => platform.random());
+    this.#hashes = new HashExchange({
+      platform,
+      memory: this.memory,
+      ban: (host, reason) => this.ban(host, reason),
+    });
     this.#peers = new PeerSet({
       platform,
       transport,
@@ -230,6 +240,7 @@ export class Swarm implements PeerHost {
   stop(): void {
     this.#stopped = true;
     this.#news?.cancel();
+    this.#hashes.detach();
     this.#peers.stop();
   }
 
@@ -250,10 +261,21 @@ export class Swarm implements PeerHost {
     this.#extensions = extensionsForMetadata(fetch);
   }
 
+  /** Starts to ask peers for hashes of pieces that the metadata lacks. */
+  seekLayers(meta: Metainfo): LayerFetch<Peer> {
+    return this.#hashes.seekLayers(meta);
+  }
+
+  /** The hashes of single blocks, from peers. */
+  get blockHashes(): BlockHashSource {
+    return this.#hashes.blockHashes;
+  }
+
   /** Starts to download and upload pieces. Connections that were made for the metadata stay open. */
   attach(content: Content): void {
     this.#fetch = null;
     this.#content = content;
+    this.#hashes.attach(content);
     this.pieceCount = content.meta.pieceCount;
     const host = {
       now: () => this.now(),
@@ -283,6 +305,7 @@ export class Swarm implements PeerHost {
   /** Stops downloading and uploading pieces. All peers must have been disconnected before. */
   detach(): void {
     this.#content = null;
+    this.#hashes.detach();
     this.#extensions = NO_EXTENSIONS;
     this.pieceCount = 0;
   }
@@ -323,7 +346,8 @@ export class Swarm implements PeerHost {
   tick(now: number, seconds: number): number {
     const content = this.#content;
     this.#peers.measure(seconds);
-    this.#peers.tick(now, { settled: content === null && this.#fetch?.over !== false });
+    this.#peers.tick(now, { settled: content === null && !this.#seeks });
+    this.#hashes.requests.tick(now);
     if (content !== null) {
       this.#slots.tick([...this.#peers.all], { now, seeding: content.complete });
       this.#extensions.exchange?.tick(now, this.#peers.all);
@@ -331,10 +355,15 @@ export class Swarm implements PeerHost {
     return this.#peers.rest(now);
   }
 
+  /** Whether peers are asked for the metadata, or for hashes of its pieces. */
+  get #seeks(): boolean {
+    return this.#fetch?.over === false || this.#hashes.seeks;
+  }
+
   #joined(peer: Peer, extended: boolean): void {
     const { shared, events } = this.#options;
     const content = this.#content;
-    if (content === null && !extended) {
+    if (content === null && !extended && !this.#hashes.seeks) {
       return peer.output.close("it can't give us the metadata, since it speaks no extensions");
     }
     const now = this.now();
@@ -343,6 +372,7 @@ export class Swarm implements PeerHost {
     const words = { extended, version: shared.version, ...this.#portsFor(peer), done: done ?? false };
     const have = content === null ? null : hidden ? new Bitfield(this.pieceCount) : content.have;
     peer.open(have, words);
+    this.#hashes.requests.joined(peer);
     if (content === null) return;
     content.superSeeding?.offer(peer, now);
     content.download.joined(peer);
@@ -365,12 +395,13 @@ export class Swarm implements PeerHost {
   #left(peer: Peer): void {
     if (this.#stopped) return;
     const content = this.#content;
+    this.#hashes.requests.left(peer);
     if (content !== null) {
       content.superSeeding?.left(peer);
       content.download.left(peer);
       if (!peer.amChoking) this.#slots.giveFree(this.#peers.all);
     } else this.#fetch?.left(peer);
-    const isEnough = content === null ? this.#fetch?.over !== false : content.complete;
+    const isEnough = content === null ? !this.#seeks : content.complete;
     if (this.#peers.size < FEW_PEERS && !isEnough) this.#options.events.needPeers();
   }
 
@@ -443,12 +474,16 @@ export class Swarm implements PeerHost {
     if (peer.choking) peer.allowedFast.delete(index);
   }
 
-  peerHashes(_peer: Peer, _hashes: Hashes, _latency: number): void {}
+  peerHashes(peer: Peer, hashes: Hashes, latency: number): void {
+    this.#hashes.requests.received(peer, hashes, latency);
+  }
 
-  peerHashReject(_peer: Peer, _request: HashRequest): void {}
+  peerHashReject(peer: Peer, request: HashRequest): void {
+    this.#hashes.requests.rejected(peer, request);
+  }
 
-  proveHashes(_peer: Peer, _request: HashRequest): Promise<Bytes | null> {
-    return Promise.resolve(null);
+  proveHashes(peer: Peer, request: HashRequest): Promise<Bytes | null> {
+    return this.#hashes.prove(peer, request);
   }
 
   peerIntroduced(peer: Peer): void {

@@ -13,7 +13,7 @@ import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { InfoHashes } from "../base/info_hashes.ts";
-import { infoHashesOf, type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
+import { hasHashes, infoHashesOf, type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
 import { type Block, type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
 import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions, PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
@@ -25,7 +25,7 @@ import { type EventOptions, type EventStream, streamEvents } from "./event_strea
 import type { ChangedEvent, TorrentEvent } from "./events.ts";
 import type { Acceptor } from "./peers/peer_listener.ts";
 import { folderToOpen } from "./incomplete_folder.ts";
-import { MagnetResolver } from "./magnet_resolver.ts";
+import { MetadataResolver } from "./metadata_resolver.ts";
 import { type DrawnPieces, type FileSnapshot, filesOf, type PieceMap, pieceMapOf } from "./piece_map.ts";
 import { openFile, type OpenFileOptions, ReadSource, type TorrentReader, wantedFilesOf } from "./torrent_reader.ts";
 import { snapshotOf, type TorrentSnapshot } from "./snapshot.ts";
@@ -88,8 +88,10 @@ export class Torrent implements TorrentHandle {
   #selection: FileSelection | null = null;
   /** By file index; files without an entry have normal priority. */
   readonly #priorities = new Map<number, FilePriority>();
-  /** Finds the metadata of a magnet link; `null` if a torrent file was added. */
-  readonly #search: MagnetResolver | null;
+  /** Finds the metadata; `null` if a torrent file with the hashes of all pieces was added. */
+  readonly #search: MetadataResolver | null;
+  /** The metadata as far as it is known: hashes of pieces may be missing (BEP 52). */
+  #described: Metainfo | null = null;
   #content: Content | null = null;
   /** `true` once the state on disk is known: from then on pieces are fetched and served. */
   #attached = false;
@@ -140,8 +142,8 @@ export class Torrent implements TorrentHandle {
       infoHashes: this.infoHashes,
       trackers: source.trackers,
       // A magnet link has no tiers. A private torrent's trackers are asked in order all the same (BEP 27).
-      asksAllTrackers: () => isMagnet(source) && !this.#meta?.private,
-      isPrivate: () => this.#meta?.private ?? false,
+      asksAllTrackers: () => isMagnet(source) && !this.#isPrivate,
+      isPrivate: () => this.#isPrivate,
       progress: () => this.#progress(),
       wantedPeers: () => this.#swarm.wantedPeers,
       received: () => this.complete ? null : this.downloaded,
@@ -152,17 +154,24 @@ export class Torrent implements TorrentHandle {
     });
     this.#reading = new ReadSource({ shared, content: () => this.#content });
     this.#ignoreRejections();
-    this.#search = !isMagnet(source) ? null : new MagnetResolver({
-      magnet: source,
+    const isWhole = !isMagnet(source) && hasHashes(source);
+    this.#search = isWhole ? null : new MetadataResolver({
+      source,
       shared,
       swarm: this.#swarm,
       findMetadata: options.findMetadata,
       asking: () => this.#connect(),
+      described: (meta) => this.#describe(meta),
       onWarning: (error) => this.#warn(error),
     });
     if (isMagnet(source)) {
       this.#state = "metadata";
       this.#name = safeName(source.displayName ?? "") || source.infoHash.hex;
+    } else if (!isWhole) {
+      this.#state = "metadata";
+      this.#name = source.name;
+      this.#selection = selectionOf(source, { add: this.#add, source });
+      this.#describe(source);
     } else {
       this.#state = "checking";
       this.#name = source.name;
@@ -293,7 +302,8 @@ export class Torrent implements TorrentHandle {
       error: this.error,
       isAlone: this.#swarm.isEmpty,
       content: this.#content,
-      isPrivate: this.#meta?.private ?? false,
+      hashes: this.#search?.hashes ?? null,
+      isPrivate: this.#isPrivate,
       peers: () => this.#swarm.peers,
       addresses: () => this.#swarm.addresses(),
       sources: () => this.#finder.sources(),
@@ -302,7 +312,7 @@ export class Torrent implements TorrentHandle {
 
   sources(): TorrentSources {
     const { shared } = this.#options;
-    const isPrivate = this.#meta?.private ?? false;
+    const isPrivate = this.#isPrivate;
     return {
       ...this.#finder.sources(),
       isPrivate,
@@ -504,7 +514,7 @@ export class Torrent implements TorrentHandle {
     if (why !== null) throw duplicateError(this.#name, why);
     this.#foundPeers(add.peers ?? [], "user");
     this.#addTrackers(add.trackers ?? []);
-    if (this.#meta?.private) return this.#warnLeftOut(source, this.#meta);
+    if (this.#described?.private) return this.#warnLeftOut(source, this.#described);
     const { trackers, webSeeds } = source;
     this.#finder.addTrackers(trackers);
     this.#moreWebSeeds.push(...webSeeds);
@@ -521,7 +531,11 @@ export class Torrent implements TorrentHandle {
   }
 
   get #keepsToItsTrackers(): boolean {
-    return this.#meta !== null && this.#meta.private && this.#meta.trackers.length > 0;
+    return this.#isPrivate && this.#described!.trackers.length > 0;
+  }
+
+  get #isPrivate(): boolean {
+    return this.#described?.private ?? false;
   }
 
   stop(): Promise<void> {
@@ -627,7 +641,7 @@ export class Torrent implements TorrentHandle {
     }
     const { size, count: files } = this.#selection ?? { size: meta.size, count: numberedFiles(meta.files).length };
     this.#tell({ event: "metadata", name: meta.name, size, files });
-    this.#warnOfFaults(meta);
+    if (isMagnet(this.#options.source)) this.#warnOfFaults(meta);
     this.#metadata.resolve(meta);
     if (add.metadataOnly) {
       this.#finish.resolve();
@@ -639,21 +653,28 @@ export class Torrent implements TorrentHandle {
 
   /** Creates the content once the metadata is known. */
   #setMetadata(meta: Metainfo): void {
-    const { shared, source } = this.#options;
+    const { source } = this.#options;
     this.#selection = selectionOf(meta, { add: this.#add, source });
     this.#meta = meta;
     // Priorities may have been set for files that the torrent doesn't have.
     for (const index of this.#priorities.keys()) if (meta.files[index]?.pad !== false) this.#priorities.delete(index);
     this.#content = this.#newContent(meta);
-    if (meta.private) {
-      this.#finder.keepPrivate();
-      this.#swarm.keepPrivate();
-    } else shared.dht?.addHosts(meta.nodes);
-    this.#learn(infoHashesOf(meta));
+    this.#describe(meta);
     if (this.#hasOwnTrackers) return;
     if (!this.#keepsToItsTrackers || !isMagnet(source)) return this.#finder.addTrackers(meta.trackers);
     this.#finder.setTrackers(meta.trackers);
     this.#warnLeftOut({ trackers: [...source.trackers, ...(this.#add.trackers ?? [])], webSeeds: [] }, meta);
+  }
+
+  /** Called when all is known of the torrent but hashes of pieces, which peers may have to send. */
+  #describe(meta: Metainfo): void {
+    const isNew = this.#described === null;
+    this.#described = meta;
+    if (isNew && meta.private) {
+      this.#finder.keepPrivate();
+      this.#swarm.keepPrivate();
+    } else if (isNew) this.#options.shared.dht?.addHosts(meta.nodes);
+    this.#learn(infoHashesOf(meta));
   }
 
   /** Takes the info-hashes of the metadata, which may be more than those of the magnet link. */
@@ -727,7 +748,8 @@ export class Torrent implements TorrentHandle {
   async #place(): Promise<void> {
     const { folder, incomplete = folder } = this.#add;
     const { platform: { files } } = this.#options.shared;
-    const place = await folderToOpen(this.#meta!, { files, infoHash: this.infoHash, folder, incomplete });
+    const infoHash = infoHashesOf(this.#meta!).onWire[0]!;
+    const place = await folderToOpen(this.#meta!, { files, infoHash, folder, incomplete });
     this.#isPlaced = true;
     if (place === this.#folder) return;
     await this.#content!.close("its data is elsewhere");

@@ -162,12 +162,18 @@ export interface PeerFinderHost {
   heardOfSeeds(count: number): void;
 }
 
-/** A search for the torrent file of a magnet link. */
+/** A search for the torrent file of a magnet link, or for the hashes that a torrent file lacks. */
 export interface MetadataSearch {
   /** Aborts the search. */
   readonly signal: AbortSignal;
   /** Asks peers for the info dictionary; may never settle. Called when no torrent file is remembered. */
   askPeers(): Promise<Bytes>;
+  /**
+   * Asks peers for hashes of pieces that a torrent lacks (BEP 52); may never settle.
+   *
+   * @returns The torrent with these hashes.
+   */
+  askForHashes(meta: Metainfo): Promise<Metainfo>;
   /** Resolves with the torrent if the user adds its file; never settles otherwise. */
   readonly given: Promise<Metainfo>;
   /** Called with errors that don't end the search. */
@@ -187,11 +193,11 @@ export interface TorrentOptions {
   /** Creates the torrent's peer finder. */
   findPeers(host: PeerFinderHost): PeerFinder;
   /**
-   * Finds the metadata of a magnet link.
+   * Finds the metadata of a magnet link, or the hashes of pieces that a torrent lacks.
    *
    * @throws {MetainfoError} If the metadata matches the info-hash but isn't a valid torrent.
    */
-  findMetadata(magnet: Magnet, search: MetadataSearch): Promise<Metainfo>;
+  findMetadata(source: Magnet | Metainfo, search: MetadataSearch): Promise<Metainfo>;
   /** Emits an event. */
   emit(event: TorrentEvent): void;
   /** Subscribes to the events of all torrents of the session. Returns a function that unsubscribes. */

@@ -7,6 +7,7 @@
 
 import { plural } from "../base/plural.ts";
 import { addressesPhrase, dhtPhrase, inWords, trackersPhrase, webSeedsPhrase } from "./source_phrases.ts";
+import type { HashProgress } from "./metadata_resolver.ts";
 import type { PeerSourcesSnapshot } from "./torrent_sources.ts";
 import type { TorrentState } from "./torrent_state.ts";
 import type { WebSeedSource } from "./web_seeds/web_seed.ts";
@@ -26,6 +27,8 @@ export interface WaitingFacts {
   readonly sinceStart: number;
   /** The missing pieces; `null` while the metadata is unknown. */
   readonly pieces: PieceFacts | null;
+  /** Progress of fetching hashes of pieces, before there are pieces; `null` if none are fetched. */
+  readonly hashes: HashProgress | null;
   /** Connected peers. */
   readonly peers: PeerFacts;
   /** Peers that are not connected. */
@@ -110,7 +113,11 @@ function whileActive(facts: WaitingFacts): string | null {
     const busy = webSeeds.filter(({ status }) => status === "sending").length;
     return busy > 0 ? webSeedsStall(facts, busy) : whileAlone(facts);
   }
-  const sentence = pieces === null ? metadataSentence(facts) : peersSentence(facts, pieces);
+  const sentence = pieces !== null
+    ? peersSentence(facts, pieces)
+    : facts.hashes !== null
+    ? hashesSentence(facts, facts.hashes)
+    : metadataSentence(facts);
   return joined([sentence, webSeedsPhrase(webSeeds)]);
 }
 
@@ -141,6 +148,20 @@ function metadataSentence({ peers: { connected, useful }, ...facts }: WaitingFac
   const quiet = quietFor(facts);
   if (quiet < MOVING_S) return `asking ${plural(useful, "peer")} for the metadata`;
   return `stalled for ${inWords(quiet)}: ${plural(useful, "peer")} asked for the metadata, no answer`;
+}
+
+function hashesSentence(
+  { peers: { connected }, ...facts }: WaitingFacts,
+  { done, total, peers }: HashProgress,
+): string {
+  if (peers === 0) {
+    return connected === 1
+      ? "1 peer, which can't send the hashes of pieces"
+      : `${connected} peers, none can send the hashes of pieces`;
+  }
+  const what = `waiting for hashes from peers: ${done} of ${plural(total, "file")}`;
+  const quiet = quietFor(facts);
+  return quiet < MOVING_S ? what : `${what}, stalled for ${inWords(quiet)}`;
 }
 
 function peersSentence(facts: WaitingFacts, { missing, nowhere }: PieceFacts): string {

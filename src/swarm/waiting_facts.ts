@@ -7,6 +7,7 @@
 
 import type { Peer } from "../peer/mod.ts";
 import type { Content } from "./content.ts";
+import type { HashProgress } from "./metadata_resolver.ts";
 import type { AddressFacts } from "./peers/address_facts.ts";
 import type { TorrentFailure } from "./torrent_failure.ts";
 import type { PeerSourcesSnapshot } from "./torrent_sources.ts";
@@ -25,6 +26,8 @@ export interface WaitingParts {
   readonly sinceStart: number;
   /** The content; `null` while the metadata is unknown. */
   readonly content: Content | null;
+  /** Progress of fetching hashes of pieces, without which there is no content; `null` if none are fetched. */
+  readonly hashes: HashProgress | null;
   /** `true` if the torrent is known to be private. */
   readonly isPrivate: boolean;
   /** Returns every connected peer. */
@@ -37,7 +40,7 @@ export interface WaitingParts {
 
 /** Collects the facts. */
 export function waitingFactsOf(parts: WaitingParts): WaitingFacts {
-  const { state, error, sinceArrival, sinceStart, content, isPrivate } = parts;
+  const { state, error, sinceArrival, sinceStart, content, hashes, isPrivate } = parts;
   const isActive = state === "metadata" || state === "downloading";
   const peers = isActive ? peerFactsOf(parts.peers(), content === null) : NO_PEERS;
   const isAlone = isActive && peers.connected === 0;
@@ -49,6 +52,7 @@ export function waitingFactsOf(parts: WaitingParts): WaitingFacts {
     sinceArrival,
     sinceStart,
     pieces: isActive && content !== null ? pieceFactsOf(content, peers) : null,
+    hashes: content === null ? hashes : null,
     peers,
     addresses: isAlone ? parts.addresses() : NO_ADDRESSES,
     isPrivate,

@@ -170,7 +170,6 @@ Deno.test("requireHashes() takes what can be verified, and says why it refuses t
     const source of [
       both,
       parseMetainfo(hybrid(LIST, TREE, { layers: null })),
-      parseMagnet(describe(both).magnet),
       parseMetainfo(v2(TREE)),
       parseMetainfo(v2(TREE, unhashed)),
       parseMetainfo(v2({ d: { b: leaf(B) } }, { layers: null })),
@@ -180,12 +179,6 @@ Deno.test("requireHashes() takes what can be verified, and says why it refuses t
     const error = assertThrows(() => requireHashes(source), MetainfoError, "hashes of pieces are missing (BEP 52)");
     assertEquals(error.kind, "torrent");
   }
-  const error = assertThrows(
-    () => requireHashes(parseMagnet(describe(noLayers).magnet)),
-    Error,
-    "version 2 only (BEP 52), and fetching its hashes",
-  );
-  assertEquals((error as MetainfoError).kind, "torrent");
 });
 
 Deno.test("parseMetainfo() takes the layers of files of any length, and refuses any that is changed", () => {

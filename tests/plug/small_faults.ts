@@ -69,6 +69,7 @@ const magnetChore: Chore = async (files, clock) => {
       portable: false,
       signal: new AbortController().signal,
       askPeers: () => Promise.resolve(INFO),
+      askForHashes: () => new Promise(() => {}),
       onWarning: (error) => void warnings.push(error),
     });
     assertEquals(meta.infoHash.hex, magnet.infoHash.hex);

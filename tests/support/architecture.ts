@@ -26,6 +26,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   session: ["swarm", "dht", "lsd", "nat", "tracker", "metainfo", "storage", "transport"],
   swarm: [
     "swarm/choking",
+    "swarm/hashes",
     "swarm/metadata",
     "swarm/peers",
     "swarm/pieces",
@@ -35,6 +36,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "metainfo",
   ],
   "swarm/choking": ["swarm/pieces"],
+  "swarm/hashes": ["swarm/pieces"],
   "swarm/metadata": [],
   "swarm/peers": [],
   "swarm/pieces": [],

@@ -40,6 +40,7 @@ function facts({ pieces = {}, peers, addresses, sources, ...rest }: Given): Wait
       ...addresses,
       faults,
     },
+    hashes: null,
     isPrivate: false,
     sources: { active: true, trackers: [], dht: null, lsd: null, ...sources },
     webSeeds: [],

@@ -1,0 +1,134 @@
+import { assert, assertEquals } from "@std/assert";
+import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
+import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
+import { type CreateOptions, createTorrent } from "../../src/session/create_torrent.ts";
+import { noise } from "../support/payload.ts";
+import { eventOf, HOST, Lab } from "../support/session_lab.ts";
+
+/** Files by their paths: several pieces, empty, a part of a block, whole pieces, two blocks, and the first again. */
+const LENGTHS = { "a": 200_000, "d/b": 0, "d/c": 5000, "d/\u00e9": 131_072, "e": 20_000, "f": 200_000 } as const;
+const FILES = Object.entries(LENGTHS);
+
+async function made(
+  lab: Lab,
+  version: "v2" | "hybrid",
+  options: Partial<CreateOptions> = {},
+): Promise<{ meta: Metainfo; source: string }> {
+  const source = lab.make("source");
+  lab.make("source/top/d");
+  for (const [path, length] of FILES) Deno.writeFileSync(`${source}/top/${path}`, noise(length, length + 1));
+  return {
+    meta: (await createTorrent(`${source}/top`, { platform, version, pieceLength: 32_768, ...options })).meta,
+    source,
+  };
+}
+
+function assertFiles(folder: string): void {
+  for (const [path, length] of FILES) {
+    assertEquals(Deno.readFileSync(`${folder}/top/${path}`), noise(length, length + 1), path);
+  }
+}
+
+/** The torrent without its piece layers. */
+function withoutLayers(meta: Metainfo): Metainfo {
+  return parseMetainfo(torrentFile(meta.info, { trackers: [], webSeeds: [] }));
+}
+
+/** A magnet link with the v2 info-hash alone. */
+function btmh(meta: Metainfo) {
+  return parseMagnet(magnetOf({ ...meta, infoHashV1: null, trackers: [] }));
+}
+
+for (const version of ["v2", "hybrid"] as const) {
+  Deno.test(`Session takes a ${version} torrent by a magnet link with the v2 info-hash alone, and keeps its hashes`, async () => {
+    await using lab = new Lab();
+    const { meta, source } = await made(lab, version);
+    const seeder = await lab.seeder(meta, source);
+    const [folder, stateFolder] = [lab.make("out"), lab.make("state")];
+    {
+      const { session, events } = await lab.session({ stateFolder });
+      const torrent = await session.add(btmh(meta), { folder, peers: [{ host: HOST, port: seeder.port }] });
+      const found = await torrent.metadata;
+      // A hybrid is verified by its v1 hashes at once, and nobody is asked for others.
+      const layers = meta.files.map(({ layer }) => version === "v2" ? layer : undefined);
+      assertEquals(found.files.map(({ layer }) => layer), layers);
+      await torrent.finished;
+      assertFiles(folder);
+      assertEquals(torrent.infoHash, meta.infoHashV2!.truncated);
+      assertEquals(session.get(meta.infoHash), torrent);
+      assertEquals(events.filter(({ event }) => ["warning", "error", "hash_failed"].includes(event)), []);
+      await session.stop();
+    }
+    await seeder.stop();
+    // The next run finds everything without peers, and has nothing to check.
+    const { session, events } = await lab.session({ stateFolder });
+    const [torrent] = await session.restore();
+    await torrent!.finished;
+    assertEquals(torrent!.infoHash, meta.infoHashV2!.truncated);
+    assertEquals(events.filter(({ event }) => ["warning", "error"].includes(event)), []);
+    await session.remove(torrent!);
+    await session.stop();
+    const { session: last } = await lab.session({ stateFolder });
+    assertEquals(await last.restore(), []);
+  });
+}
+
+Deno.test("Session fetches the hashes that a torrent file lacks, and a session that has them from a magnet link serves them", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await made(lab, "v2");
+  const seeder = await lab.seeder(meta, source);
+  const { session: second } = await lab.session();
+  const first = await second.add(btmh(meta), {
+    folder: lab.make("first"),
+    peers: [{ host: HOST, port: seeder.port }],
+  });
+  await first.finished;
+  await seeder.stop();
+  const { session, events } = await lab.session();
+  const folder = lab.make("out");
+  const torrent = await session.add(withoutLayers(meta), { folder, files: new Set([0]) });
+  assertEquals([torrent.state, torrent.name, torrent.snapshot().progress], ["metadata", "top", 0]);
+  torrent.addPeers([{ host: HOST, port: second.port }]);
+  await torrent.finished;
+  assertEquals(Deno.readFileSync(`${folder}/top/a`), noise(200_000, 200_001));
+  const states = events.flatMap((event) => event.event === "state" ? [event.state] : []);
+  assertEquals(states, ["checking", "downloading", "seeding"]);
+});
+
+Deno.test("Session says what it waits for while hashes are missing, keeps the torrent, and takes a torrent file that has them", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await made(lab, "v2");
+  const [folder, stateFolder] = [lab.make("out"), lab.make("state")];
+  {
+    // A peer that has no more than we do.
+    const { session: other } = await lab.session();
+    await other.add(withoutLayers(meta), { folder: lab.make("other") });
+    const { session, events } = await lab.session({ stateFolder });
+    const torrent = await session.add(withoutLayers(meta), { folder });
+    torrent.addPeers([{ host: HOST, port: other.port }]);
+    await eventOf(session, events, (event) => event.event === "peer" && event.action === "connected");
+    // Files with the same content count once.
+    assertEquals(torrent.snapshot().waiting, "waiting for hashes from peers: 0 of 2 files");
+    await session.stop();
+  }
+  const { session } = await lab.session({ stateFolder });
+  const [torrent] = await session.restore();
+  assertEquals([torrent!.state, torrent!.infoHash], ["metadata", meta.infoHash]);
+  const seeder = await lab.seeder(meta, source);
+  torrent!.addPeers([{ host: HOST, port: seeder.port }]);
+  assertEquals(await session.add(meta, { folder }), torrent!);
+  await torrent!.finished;
+  assertFiles(folder);
+});
+
+Deno.test("Session tells nobody but its trackers of a private torrent whose hashes are missing", async () => {
+  await using lab = new Lab();
+  const { meta } = await made(lab, "v2", { private: true, trackers: [["http://127.0.0.1:1/announce"]] });
+  const { session, events } = await lab.session();
+  const torrent = await session.add(withoutLayers(meta), {
+    folder: lab.make("out"),
+    trackers: [["http://127.0.0.1:2/x"]],
+  });
+  assertEquals([torrent.sources().isPrivate, torrent.sources().pex], [true, false]);
+  assert(events.every((event) => event.event !== "tracker" || !event.url.includes(":2/")));
+});

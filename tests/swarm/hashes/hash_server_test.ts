@@ -1,0 +1,213 @@
+import { assert, assertEquals } from "@std/assert";
+import { type Bytes, concatBytes } from "../../../src/base/bytes.ts";
+import { PLAIN_MEMORY } from "../../../src/base/data_memory.ts";
+import { HASH_WORK } from "../../../src/base/defences.ts";
+import { ShoalError } from "../../../src/base/errors.ts";
+import { HASH_BYTES, heightOf, pieceLayer, rootLayer } from "../../../src/base/merkle.ts";
+import { type Metainfo, parseMetainfo, V2Pieces } from "../../../src/metainfo/mod.ts";
+import { denoPlatform } from "../../../src/platform/deno_platform.ts";
+import { merkle } from "../../../src/platform/start_digest.ts";
+import { FileProofs } from "../../../src/swarm/hashes/file_proofs.ts";
+import { HashServer } from "../../../src/swarm/hashes/hash_server.ts";
+import { encodeHashes, type HashRequest, parseHashes, proofLayersTo } from "../../../src/wire/hash_messages.ts";
+import { noise } from "../../support/payload.ts";
+import { hashFile, layersOf, leaf, v2 } from "../../support/v2_torrents.ts";
+import { settle, VirtualClock } from "../../support/virtual_clock.ts";
+
+const PIECE = 65_536;
+/** Lengths in bytes: a block, two, a piece, less than that, 21 blocks in six pieces, eight pieces. */
+const LENGTHS = [16_384, 20_000, 65_536, 40_000, 20 * 16_384 + 777, 8 * PIECE];
+
+class Lab {
+  readonly clock = new VirtualClock();
+  readonly datas = LENGTHS.map((length, i) => noise(length, i));
+  readonly meta: Metainfo;
+  readonly pieces: V2Pieces;
+  readonly missing = new Set<number>();
+  readonly reads: number[] = [];
+  broken = false;
+  readonly server: HashServer;
+
+  constructor() {
+    const hashed = this.datas.map((data) => hashFile(data, PIECE));
+    const tree = Object.fromEntries(hashed.map((hashes, i) => [`f${i}`, leaf(hashes)]));
+    this.meta = parseMetainfo(
+      v2(tree, {
+        info: { "piece length": PIECE },
+        layers: layersOf(...hashed.filter(({ layer }) => layer.length > 0)),
+      }),
+    );
+    this.pieces = new V2Pieces(this.meta);
+    this.server = new HashServer({
+      platform: {
+        now: () => this.clock.now(),
+        after: (milliseconds, call) => this.clock.after(milliseconds, call),
+        blockHashes: (data, leaves) => denoPlatform.blockHashes(data, leaves),
+        yieldToEventLoop: () => Promise.resolve(),
+      },
+      memory: PLAIN_MEMORY,
+      pieces: this.pieces,
+      has: (index) => !this.missing.has(index),
+      read: (index, begin, into) => {
+        this.reads.push(index);
+        if (this.broken) return Promise.reject(new ShoalError("storage", { what: "cannot read", why: "it is broken" }));
+        const { file, indexInFile } = this.pieces.placeOf(index);
+        const data = this.datas[this.meta.files.filter(({ pad }) => !pad).indexOf(file)]!;
+        into.set(data.subarray(indexInFile * PIECE + begin).subarray(0, into.length));
+        return Promise.resolve();
+      },
+    });
+  }
+
+  root(file: number): Bytes {
+    return this.meta.files.filter(({ pad }) => !pad)[file]!.root!;
+  }
+
+  ask(file: number, range: Omit<HashRequest, "root">, network = "10.0.0.1"): Promise<Bytes | null> {
+    return this.server.prove(network, { root: this.root(file), ...range });
+  }
+}
+
+Deno.test("HashServer proves every range of every layer of every file, up to the root and up to any layer below", async () => {
+  const lab = new Lab();
+  let asked = 0;
+  for (const [file, length] of LENGTHS.entries()) {
+    const height = rootLayer(length);
+    const root = lab.root(file);
+    const blocks = hashesOfBlocks(lab.datas[file]!);
+    for (let layer = 0; layer < height; layer++) {
+      for (let count = 2; count <= 2 ** (height - layer); count *= 2) {
+        for (let index = 0; index < 2 ** (height - layer); index += count) {
+          for (let trusted = layer + heightOf(count); trusted <= height; trusted++) {
+            const range = { layer, index, count };
+            const request = { root, ...range, proofLayers: proofLayersTo(range, trusted) };
+            const proof = await lab.server.prove("10.0.0.1", request);
+            const what = `file ${file}, layer ${layer}, ${count} from ${index} to ${trusted}`;
+            assert(proof !== null, what);
+            const hashes = parseHashes(encodeHashes(request, proof));
+            const layerOfTrusted = merkle.above(blocks, { from: 0, to: trusted });
+            const node = Math.floor(index / 2 ** (trusted - layer));
+            const expected = merkle.slice(layerOfTrusted, { layer: trusted, index: node, count: 1 });
+            assert(merkle.verify({ ...range, index: index % 2 ** (trusted - layer) }, { ...hashes, expected }), what);
+            const above = merkle.above(blocks, { from: 0, to: layer });
+            assertEquals(hashes.hashes, merkle.slice(above, range), what);
+            asked++;
+          }
+        }
+      }
+    }
+  }
+  assert(asked > 200);
+});
+
+function hashesOfBlocks(data: Bytes): Bytes {
+  const blocks: Bytes[] = [];
+  for (let at = 0; at < data.length; at += 16_384) blocks.push(merkle.block(data.subarray(at, at + 16_384)));
+  return concatBytes(blocks);
+}
+
+Deno.test("HashServer refuses what there is not, and the layers below pieces that we lack", async () => {
+  const lab = new Lab();
+  const height = rootLayer(LENGTHS[4]!);
+  const piece = pieceLayer(PIECE);
+  const fine = { layer: 0, index: 4, count: 4, proofLayers: height - 1 };
+  assert(await lab.ask(4, fine) !== null);
+  for (
+    const request of [
+      { ...fine, layer: height },
+      { ...fine, index: 2 },
+      { ...fine, count: 3 },
+      { ...fine, count: 0 },
+      { ...fine, count: 2 ** 32 - 1 },
+      { ...fine, count: 16_384, index: 0 },
+      { ...fine, index: 2 ** 31 },
+      { ...fine, proofLayers: height },
+      { ...fine, proofLayers: 2 ** 32 - 1 },
+    ]
+  ) assertEquals(await lab.ask(4, request), null, JSON.stringify(request));
+  assertEquals(await lab.ask(0, { layer: 0, index: 0, count: 2, proofLayers: 0 }), null, "a file of one block");
+  assertEquals(await lab.server.prove("10.0.0.1", { ...fine, root: new Uint8Array(32) }), null, "an unknown root");
+
+  const fresh = new Lab();
+  const first = fresh.pieces.placeOf(4).indexInFile; // the fifth file begins with the fifth piece
+  assertEquals(first, 0);
+  fresh.missing.add(5);
+  assertEquals(await fresh.ask(4, fine), null, "the second piece is missing");
+  assertEquals(await fresh.ask(4, { ...fine, index: 0, count: 8 }), null);
+  assert(await fresh.ask(4, { ...fine, index: 0 }) !== null);
+  assert(await fresh.ask(4, { layer: piece, index: 0, count: 8, proofLayers: 0 }) !== null, "the layer itself is here");
+});
+
+Deno.test("HashServer reads a piece once for several requests, and none for the piece layer", async () => {
+  const lab = new Lab();
+  await lab.ask(5, { layer: 2, index: 0, count: 8, proofLayers: 0 });
+  assertEquals(lab.reads, []);
+  const ranges = [0, 1].flatMap((layer) => [0, 2].map((index) => ({ layer, index, count: 2, proofLayers: 2 })));
+  await Promise.all(ranges.slice(0, 3).map((range) => lab.ask(5, range)));
+  assertEquals(lab.reads.length, 1);
+});
+
+Deno.test("HashServer sends no hashes of a piece that is wrong on disk or can't be read", async () => {
+  const lab = new Lab();
+  lab.datas[5]![0]! ^= 1;
+  assertEquals(await lab.ask(5, { layer: 0, index: 0, count: 4, proofLayers: 0 }), null);
+  assert(await lab.ask(5, { layer: 0, index: 4, count: 4, proofLayers: 0 }) !== null);
+  lab.broken = true;
+  assertEquals(await lab.ask(5, { layer: 0, index: 8, count: 4, proofLayers: 0 }), null);
+  lab.broken = false;
+  assert(await lab.ask(5, { layer: 0, index: 8, count: 4, proofLayers: 0 }) !== null);
+});
+
+Deno.test("HashServer makes a network wait that wants much, and nobody else", async () => {
+  const lab = new Lab();
+  const cheap = { layer: 2, index: 0, count: 2, proofLayers: 0 };
+  for (let i = 0; i < HASH_WORK.burst; i++) void lab.ask(5, cheap);
+  let isServed = false;
+  void lab.ask(5, cheap).then(() => isServed = true);
+  let isOtherServed = false;
+  void lab.ask(5, cheap, "10.0.0.2").then(() => isOtherServed = true);
+  await settle();
+  assertEquals([isServed, isOtherServed], [false, true]);
+  lab.clock.advance(3_600_000);
+  await settle();
+  assert(isServed);
+});
+
+Deno.test("HashServer.stop() ends the waiting", async () => {
+  const lab = new Lab();
+  const cheap = { layer: 2, index: 0, count: 2, proofLayers: 0 };
+  for (let i = 0; i < HASH_WORK.burst; i++) void lab.ask(5, cheap);
+  const last = lab.ask(5, cheap);
+  await settle();
+  lab.server.stop();
+  assertEquals(await last, null);
+});
+
+Deno.test("FileProofs proves ranges of large files as the whole layer does, in turns", async () => {
+  const from = 4;
+  const count = 512 * 40 + 13;
+  const layer = noise(count * HASH_BYTES, 3);
+  let pauses = 0;
+  const proofs = new FileProofs(layer, from, () => {
+    pauses++;
+    return Promise.resolve();
+  });
+  const height = from + heightOf(count);
+  for (const at of [4, 7, 13]) {
+    const width = 2 ** (height - at);
+    for (const size of [2, 512, 8192].filter((size) => size <= width)) {
+      for (const index of [0, Math.floor(width / 2 / size) * size]) {
+        const range = { layer: at, index, count: size };
+        const all = merkle.above(layer, { from, to: at });
+        const got = await proofs.range(range);
+        assertEquals(merkle.slice(got, { ...range, index: 0 }), merkle.slice(all, range));
+        const own = at + heightOf(size);
+        for (const to of [own, own + 1, height].filter((to) => to >= own && to <= height)) {
+          const wanted = { from: own, index: index / size, to };
+          assertEquals(await proofs.uncles(wanted), merkle.uncles(layer, { ...wanted, layer: from }));
+        }
+      }
+    }
+  }
+  assert(pauses > 0);
+});

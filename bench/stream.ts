@@ -4,6 +4,12 @@
  * empty folder.
  *
  *     deno task bench:stream [--mib 200] [--piece 1048576] [--rate 5000000] [--rounds 5] [--seed aria2|libtorrent]
+ *       [--version v1|v2|hybrid]
+ *
+ * Several piece lengths or versions, separated by commas, are measured in turn and compared with the first. v2 torrents need
+ * libtorrent as the seeder, and show what reading single blocks gains:
+ *
+ *     deno task bench:stream --seed libtorrent --version v2 --piece 262144,16777216
  *
  * The environment variable SHOAL names a compiled Shoal to run instead of the source.
  *
@@ -13,10 +19,14 @@
 import { parseArgs } from "node:util";
 import { freePort, seedWithAria2 } from "../tests/support/aria2.ts";
 import { OFFLINE } from "../tests/support/binary.ts";
+import { fromSource } from "../tests/support/from_source.ts";
 import { Job } from "../tests/support/job.ts";
 import { makeFile, type Payload } from "../tests/support/payload.ts";
 import { withScratch } from "../tests/support/scratch.ts";
 import { makeTorrent } from "../tests/support/torrents.ts";
+import { torrentFile, type TorrentVersion } from "../src/metainfo/mod.ts";
+import { denoPlatform } from "../src/platform/deno_platform.ts";
+import { createTorrent } from "../src/session/create_torrent.ts";
 
 const MIB = 1024 * 1024;
 /** Seconds of reading before the first seek, so that all request queues are full. */
@@ -38,8 +48,6 @@ while not handle.status().is_seeding: time.sleep(0.05)
 print('READY', flush=True)
 while True: time.sleep(60)
 `;
-import { fromSource } from "../tests/support/from_source.ts";
-
 /** Figures of one round. Times are in seconds. */
 interface Round {
   /** From the start of the program to the address of the file. */
@@ -163,6 +171,24 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)]!;
 }
 
+/** What is measured: a kind of torrent. */
+interface Kind {
+  readonly version: TorrentVersion;
+  /** Bytes of a piece. */
+  readonly piece: number;
+}
+
+/** Rows of the tables. */
+const ROWS: readonly (readonly [name: string, of: (round: Round) => number])[] = [
+  ["start of the program to the file's address", ({ address }) => address],
+  ["start of the program to the first byte", ({ start }) => start],
+  ["request to first byte, beginning", ({ first }) => first],
+  ["request to first byte, seek to 90%", ({ seek }) => seek],
+  ["request to first MiB, seek to 90%", ({ seekMib }) => seekMib],
+  ["request to first byte, last 64 KiB, while 90% is being read", ({ end }) => end],
+  ["request to first byte, back to 45%", ({ back }) => back],
+];
+
 const { values } = parseArgs({
   args: Deno.args,
   options: {
@@ -171,37 +197,82 @@ const { values } = parseArgs({
     rate: { type: "string", default: "5000000" },
     rounds: { type: "string", default: "5" },
     seed: { type: "string", default: "aria2" },
+    version: { type: "string", default: "v1" },
   },
 });
+const uploadLimit = Number(values.rate);
 
-await withScratch(async (folder) => {
-  const payload = await makeFile(`${folder}/source`, { name: "film.mp4", size: Number(values.mib) * MIB, seed: 1 });
+function nameOf({ version, piece }: Kind): string {
+  return `${version}, pieces of ${piece / 1024} KiB`;
+}
+
+function kindsOf(versions: string, pieces: string): Kind[] {
+  return versions.split(",").flatMap((version) => {
+    if (version !== "v1" && version !== "v2" && version !== "hybrid") {
+      throw new Error(`--version ${version}: v1, v2 or hybrid`);
+    }
+    if (version === "v2" && values.seed === "aria2") throw new Error("aria2 knows no v2 torrents: --seed libtorrent");
+    return pieces.split(",").map((piece) => ({ version, piece: Number(piece) }));
+  });
+}
+
+async function writeTorrent(payload: Payload, path: string, { version, piece }: Kind): Promise<void> {
+  if (version === "v1") return void await makeTorrent(payload, { path, pieceLength: piece });
+  const source = `${payload.folder}/${payload.name}`;
+  const { meta } = await createTorrent(source, { platform: denoPlatform, version, pieceLength: piece });
+  await Deno.writeFile(path, torrentFile(meta.info, meta));
+}
+
+async function measure(payload: Payload, folder: string, kind: Kind): Promise<Round[]> {
   const torrent = `${folder}/film.torrent`;
-  await makeTorrent(payload, { path: torrent, pieceLength: Number(values.piece) });
-  const uploadLimit = Number(values.rate);
+  await writeTorrent(payload, torrent, kind);
   const rounds: Round[] = [];
   for (let i = 0; i < Number(values.rounds); i++) {
     // Each round has its own seeder, so that unused upload allowance doesn't carry over.
     await using seed = await seeder(values.seed, payload, { torrent, uploadLimit });
     rounds.push(await round(payload, { torrent, peer: seed.address, folder: `${folder}/${i}` }));
   }
-  const rows: [string, (round: Round) => number][] = [
-    ["start of the program to the file's address", ({ address }) => address],
-    ["start of the program to the first byte", ({ start }) => start],
-    ["request to first byte, beginning", ({ first }) => first],
-    ["request to first byte, seek to 90%", ({ seek }) => seek],
-    ["request to first MiB, seek to 90%", ({ seekMib }) => seekMib],
-    ["request to first byte, last 64 KiB, while 90% is being read", ({ end }) => end],
-    ["request to first byte, back to 45%", ({ back }) => back],
-  ];
-  const what = `${values.mib} MiB, pieces of ${Number(values.piece) / 1024} KiB, ${values.seed} at ${
-    uploadLimit / 1e6
-  } MB/s`;
+  return rounds;
+}
+
+function tableOf(kind: Kind, rounds: readonly Round[]): string {
+  const what = `${values.mib} MiB, ${nameOf(kind)}, ${values.seed} at ${uploadLimit / 1e6} MB/s`;
   const lines = [`| ${what} | median | of ${rounds.length} |`, "| --- | --- | --- |"];
-  for (const [name, of] of rows) {
+  for (const [name, of] of ROWS) {
     const all = rounds.map(of);
     lines.push(`| ${name} | ${median(all).toFixed(2)} s | ${all.map((value) => value.toFixed(2)).join(", ")} |`);
   }
   const parts = rounds.map(({ part }) => `${(100 * part).toFixed(0)}%`).join(", ");
-  await new Blob([`${lines.join("\n")}\n\nRead before the seek: ${parts}\n`]).stream().pipeTo(Deno.stdout.writable);
+  return `${lines.join("\n")}\n\nRead before the seek: ${parts}\n\n`;
+}
+
+/** Compares medians: how many times as long as with the first kind everything takes with the others. */
+function comparison(results: readonly (readonly [Kind, readonly Round[]])[]): string {
+  const [first, base] = results[0]!;
+  const others = results.slice(1);
+  const names = others.map(([kind]) => nameOf(kind));
+  const lines = [`| times ${nameOf(first)} | ${names.join(" | ")} |`, `| --- |${" --- |".repeat(others.length)}`];
+  for (const [name, of] of ROWS) {
+    const ratios = others.map(([, rounds]) => (median(rounds.map(of)) / median(base.map(of))).toFixed(2));
+    lines.push(`| ${name} | ${ratios.join(" | ")} |`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+async function say(text: string): Promise<void> {
+  await new Blob([text]).stream().pipeTo(Deno.stdout.writable, { preventClose: true });
+}
+
+await withScratch(async (folder) => {
+  const payload = await makeFile(`${folder}/source`, { name: "film.mp4", size: Number(values.mib) * MIB, seed: 1 });
+  const results: [Kind, readonly Round[]][] = [];
+  for (const [i, kind] of kindsOf(values.version, values.piece).entries()) {
+    const scratch = `${folder}/${i}`;
+    await Deno.mkdir(scratch);
+    const rounds = await measure(payload, scratch, kind);
+    results.push([kind, rounds]);
+    await say(tableOf(kind, rounds));
+    await Deno.remove(scratch, { recursive: true });
+  }
+  if (results.length > 1) await say(comparison(results));
 });

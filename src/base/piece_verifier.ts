@@ -34,6 +34,11 @@ export interface PieceVerdict {
    * digests of one kind, or none has any.
    */
   readonly blockDigests: Bytes | null;
+  /**
+   * Whether the two halves of a hybrid disagree: the piece is right by its hash of one version and wrong by that of the other. Then no
+   * source is to blame, and the torrent can't be downloaded.
+   */
+  readonly isContradictory?: boolean;
 }
 
 /** Takes the bytes of one piece in order, in parts of any size. */

@@ -9,6 +9,9 @@ import { HASH_BYTES, heightOf, layerSize, pieceLayer } from "../base/merkle.ts";
 import type { PieceHashing } from "../base/piece_verifier.ts";
 import type { Metainfo, MetainfoFile } from "./metainfo.ts";
 
+/** Bytes of a SHA-1 digest. */
+const SHA1_BYTES = 20;
+
 /** Returns `true` if the v2 hashes of all pieces of a torrent are known. */
 export function hasLayers({ version, files, pieceLength }: Metainfo): boolean {
   return version !== "v1" && files.every(({ root, layer, length }) => !root || length <= pieceLength || layer);
@@ -29,6 +32,8 @@ export class V2Pieces {
   /** Distance between the beginnings of two pieces in bytes. */
   readonly pieceLength: number;
   readonly #isHybrid: boolean;
+  /** The v1 hashes of all pieces of a hybrid that has them; else `null`. */
+  readonly #sha1s: Bytes | null;
   readonly #totalLength: number;
   /** Files that have bytes, without padding. */
   readonly #files: readonly MetainfoFile[];
@@ -44,6 +49,7 @@ export class V2Pieces {
     this.pieceCount = pieceCount;
     this.pieceLength = pieceLength;
     this.#isHybrid = meta.version === "hybrid";
+    this.#sha1s = this.#isHybrid && meta.pieces.length > 0 ? meta.pieces : null;
     this.#totalLength = totalLength;
     this.#files = meta.files.filter(({ root }) => root !== undefined);
     this.#first = new Uint32Array(this.#files.length);
@@ -99,6 +105,17 @@ export class V2Pieces {
   /** Returns the files that have bytes, each with its first piece. */
   *filesWithPieces(): Generator<{ readonly file: MetainfoFile; readonly first: number }, void> {
     for (const [at, file] of this.#files.entries()) yield { file, first: this.#first[at]! };
+  }
+
+  /**
+   * Returns the v1 hash of a piece of a hybrid, and the number of zeros behind the piece that it covers.
+   *
+   * @returns `null` if the torrent has no v1 hashes.
+   */
+  v1Hash(index: number): { readonly digest: Bytes; readonly padding: number } | null {
+    if (this.#sha1s === null) return null;
+    const digest = this.#sha1s.subarray(index * SHA1_BYTES, (index + 1) * SHA1_BYTES);
+    return { digest, padding: this.servedSize(index) - this.pieceSize(index) };
   }
 
   /** Returns the height of the trees of a file's pieces. That of a file that is shorter than a piece may be lower. */

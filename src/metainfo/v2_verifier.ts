@@ -29,8 +29,9 @@ export class V2Digests implements DigestVerifier {
 }
 
 /**
- * Verifies pieces by the roots of their Merkle trees. The v2 hashes of a hybrid are enough: they are the stronger ones, and
- * cover all bytes but the padding.
+ * Verifies pieces by the roots of their Merkle trees. Pieces of a hybrid that arrive are compared with their v1 hashes as well, as
+ * libtorrent does, since others who know only v1 would refuse them. For data on disk the v2 hashes are enough: they are the stronger ones,
+ * and cover all bytes but the padding.
  */
 export class V2Verifier extends V2Digests implements PieceVerifier {
   readonly pieceCount: number;
@@ -55,23 +56,24 @@ export class V2Verifier extends V2Digests implements PieceVerifier {
   }
 
   async check(index: number, data: Bytes): Promise<PieceVerdict> {
-    return this.#verdict(index, await this.#platform.blockHashes(data, this.#pieces.leaves(index)));
+    const sha1Padding = this.#pieces.v1Hash(index)?.padding ?? null;
+    return this.#verdict(index, await this.#platform.blockHashes(data, this.#pieces.leaves(index), { sha1Padding }));
   }
 
   start(index: number): PieceHasher {
-    const digest = new MerkleDigest(() => this.#platform.digest("sha256"), {
+    const digest = new MerkleDigest((algorithm) => this.#platform.digest(algorithm), {
       length: this.pieceSize(index),
       leaves: this.#pieces.leaves(index),
+      sha1Padding: this.#pieces.v1Hash(index)?.padding ?? null,
     });
-    return {
-      update: (bytes) => digest.update(bytes),
-      verdict: () => this.#verdict(index, { blocks: digest.blocks, root: digest.digest() }),
-    };
+    return { update: (bytes) => digest.update(bytes), verdict: () => this.#verdict(index, digest.hashes()) };
   }
 
-  #verdict(index: number, { blocks, root }: BlockHashes): PieceVerdict {
+  #verdict(index: number, { blocks, root, sha1 }: BlockHashes): PieceVerdict {
     const isRight = this.matches(index, root);
     const isBlock = this.pieceSize(index) <= MERKLE_BLOCK;
-    return { isRight, wrongBlocks: isRight ? [] : isBlock ? [0] : null, blockDigests: blocks };
+    const verdict = { isRight, wrongBlocks: isRight ? [] : isBlock ? [0] : null, blockDigests: blocks };
+    const isContradictory = sha1 !== undefined && equalBytes(sha1, this.#pieces.v1Hash(index)!.digest) !== isRight;
+    return isContradictory ? { ...verdict, isContradictory } : verdict;
   }
 }

@@ -274,10 +274,10 @@ export class Requests {
    * @param which Returns `true` for requests to withdraw.
    * @param options See {@linkcode TakeBackOptions}.
    */
-  takeBack(which: (index: number, time: number) => boolean, options: TakeBackOptions): void {
+  takeBack(which: (index: number, time: number, begin: number) => boolean, options: TakeBackOptions): void {
     const chosen: [index: number, begin: number, length: number][] = [];
     this.#queue.forEach((index, begin, length, time) => {
-      if (which(index, time)) chosen.push([index, begin, length]);
+      if (which(index, time, begin)) chosen.push([index, begin, length]);
     });
     for (const [index, begin, length] of chosen) {
       this.#remove(index, begin, length);

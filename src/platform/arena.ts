@@ -9,7 +9,7 @@ import { HASH_BYTES, MERKLE_BLOCK } from "../base/merkle.ts";
 import { type DataMemory, PLAIN_MEMORY } from "../base/data_memory.ts";
 import { type CopyMemory, copyMemoryOf } from "./copy_memory.ts";
 import { type ArenaData, DiskThreads, mayStartThreads } from "./disk_threads.ts";
-import type { BlockHashes } from "./platform.ts";
+import type { BlockHashes, BlockHashOptions } from "./platform.ts";
 import { RangeAllocator } from "./range_allocator.ts";
 
 /** Bytes of a page of WebAssembly. */
@@ -142,7 +142,11 @@ export function arenaData(bytes: Bytes): ArenaData | null {
  * @returns The digests; `null` if the caller's thread has to compute them, because the data isn't in an open arena or is
  * too little, or there is no thread.
  */
-export async function hashBlocksInThread(data: Bytes, leaves: number): Promise<BlockHashes | null> {
+export async function hashBlocksInThread(
+  data: Bytes,
+  leaves: number,
+  { sha1Padding = null }: BlockHashOptions,
+): Promise<BlockHashes | null> {
   const shared = arenaData(data);
   const pool = shared && diskThreads();
   if (!shared || !pool) return null;
@@ -150,10 +154,11 @@ export async function hashBlocksInThread(data: Bytes, leaves: number): Promise<B
   const length = Math.ceil(data.length / MERKLE_BLOCK) * HASH_BYTES;
   const target = arena.allocate(length + HASH_BYTES);
   try {
-    const done = target.buffer === data.buffer ? pool.hashBlocks(shared, { leaves, target }) : null;
+    const options = { leaves, target, sha1Padding };
+    const done = target.buffer === data.buffer ? pool.hashBlocks(shared, options) : null;
     if (done === null) return null;
-    await done;
-    return { blocks: target.slice(0, length), root: target.slice(length) };
+    const sha1 = await done;
+    return { blocks: target.slice(0, length), root: target.slice(length), ...(sha1 !== null && { sha1 }) };
   } finally {
     arena.free(target);
   }

@@ -46,8 +46,8 @@ export const denoPlatform: Platform = {
     const shared = arenaData(data);
     return await (shared && diskThreads()?.hash(shared)) ?? sha1(data);
   },
-  async blockHashes(data, leaves) {
-    return await hashBlocksInThread(data, leaves) ?? hashBlocks(data, leaves, () => startDigest("sha256"));
+  async blockHashes(data, leaves, options = {}) {
+    return await hashBlocksInThread(data, leaves, options) ?? hashBlocks(data, leaves, startDigest, options);
   },
   openMemory,
   collectResults,

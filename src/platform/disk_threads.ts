@@ -39,6 +39,8 @@ export interface HashBlocksOptions {
   readonly leaves: number;
   /** Takes the digests of the blocks and, after them, the root. Must be in the same arena as the data. */
   readonly target: Bytes;
+  /** See `BlockHashOptions.sha1Padding`. */
+  readonly sha1Padding: number | null;
 }
 
 /** An operation that is posted and whose result hasn't been read. */
@@ -133,21 +135,25 @@ class DiskThread {
     return this.#post(
       data.bytes.length,
       (slot) => this.#fill(slot, Operation.hash, data),
-      (slot) => {
-        const at = 4 * (slot + Slot.digest);
-        return this.#bytes.slice(at, at + 20);
-      },
+      (slot) => this.#sha1At(slot),
     );
   }
 
   /** Hashes blocks; see {@linkcode DiskThreads.hashBlocks}. */
-  hashBlocks(data: ArenaData, options: HashBlocksOptions): Promise<void> {
+  hashBlocks(data: ArenaData, options: HashBlocksOptions): Promise<Bytes | null> {
+    const { sha1Padding } = options;
     const fill = (slot: number) => {
       this.#fill(slot, Operation.hashBlocks, data);
       this.#ring[slot + Slot.leaves] = options.leaves;
       this.#unsigned[slot + Slot.target] = options.target.byteOffset;
+      this.#ring[slot + Slot.sha1Padding] = sha1Padding ?? -1;
     };
-    return this.#post(data.bytes.length, fill, () => {});
+    return this.#post(data.bytes.length, fill, (slot) => sha1Padding === null ? null : this.#sha1At(slot));
+  }
+
+  #sha1At(slot: number): Bytes {
+    const at = 4 * (slot + Slot.digest);
+    return this.#bytes.slice(at, at + 20);
   }
 
   /** Opens a file for writing. Returns `null` if it can't. */
@@ -324,9 +330,10 @@ export class DiskThreads {
 
   /**
    * Computes the SHA-256 digests of the blocks of data, and the root of the Merkle tree above them. The data must not
-   * change, nor the target be used, until the promise settles. Returns `null` without a thread.
+   * change, nor the target be used, until the promise settles. Resolves with the SHA-1 digest if it is wanted, else with `null`. Returns
+   * `null` without a thread.
    */
-  hashBlocks(data: ArenaData, options: HashBlocksOptions): Promise<void> | null {
+  hashBlocks(data: ArenaData, options: HashBlocksOptions): Promise<Bytes | null> | null {
     return this.#leastBusy()?.hashBlocks(data, options) ?? null;
   }
 

@@ -131,7 +131,10 @@ class DiskThread {
   #hashBlocks(slot: number): void {
     const arena = this.#arenas.get(this.#ring[slot + Slot.arena]!)!;
     const target = this.#unsigned[slot + Slot.target]!;
-    const { blocks, root } = hashBlocks(this.#data(slot), this.#ring[slot + Slot.leaves]!, () => startDigest("sha256"));
+    const padding = this.#ring[slot + Slot.sha1Padding]!;
+    const options = { sha1Padding: padding < 0 ? null : padding };
+    const { blocks, root, sha1 } = hashBlocks(this.#data(slot), this.#ring[slot + Slot.leaves]!, startDigest, options);
+    if (sha1 !== undefined) this.#bytes.set(sha1, 4 * (slot + Slot.digest));
     arena.set(blocks, target);
     arena.set(root, target + blocks.length);
   }

@@ -1,19 +1,22 @@
 /**
- * SHA-256 digests of blocks, and the root of the Merkle tree above them (BEP 52).
+ * SHA-256 digests of blocks, and the root of the Merkle tree above them (BEP 52); for hybrids in the same pass the SHA-1 digest of the
+ * piece.
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
 import { HASH_BYTES, heightOf, MERKLE_BLOCK } from "../base/merkle.ts";
-import type { BlockHashes, Digest } from "./platform.ts";
+import type { BlockHashes, BlockHashOptions, Digest } from "./platform.ts";
 import { merkle } from "./start_digest.ts";
 
-/** Starts a SHA-256 digest. */
-type StartSha256 = () => Digest;
+const zeros = new Uint8Array(MERKLE_BLOCK);
+
+/** Starts a digest. */
+type Start = (algorithm: "sha1" | "sha256") => Digest;
 
 /** Options for {@linkcode MerkleDigest}. */
-export interface MerkleOptions {
+export interface MerkleOptions extends BlockHashOptions {
   /** Bytes that will be hashed, at least 1. */
   readonly length: number;
   /** Leaves of the tree, a power of two, at least one for each block. Leaves without a block are 32 zeros. */
@@ -22,7 +25,9 @@ export interface MerkleOptions {
 
 /** Digest of data that arrives in parts: the root of the Merkle tree over its blocks. */
 export class MerkleDigest implements Digest {
-  readonly #start: StartSha256;
+  readonly #start: Start;
+  readonly #sha1: Digest | null;
+  readonly #padding: number;
   readonly #leaves: number;
   readonly #blocks: Bytes;
   #digest: Digest;
@@ -33,16 +38,19 @@ export class MerkleDigest implements Digest {
   #filled = 0;
 
   /**
-   * @param start Starts a SHA-256 digest.
+   * @param start Starts a digest.
    * @param options See {@linkcode MerkleOptions}.
    */
-  constructor(start: StartSha256, options: MerkleOptions) {
+  constructor(start: Start, options: MerkleOptions) {
+    const { sha1Padding = null } = options;
     this.#start = start;
+    this.#sha1 = sha1Padding === null ? null : start("sha1");
+    this.#padding = sha1Padding ?? 0;
     this.#leaves = options.leaves;
     this.#leftInAll = options.length;
     this.#left = Math.min(MERKLE_BLOCK, options.length);
     this.#blocks = new Uint8Array(Math.ceil(options.length / MERKLE_BLOCK) * HASH_BYTES);
-    this.#digest = start();
+    this.#digest = start("sha256");
   }
 
   /** Digests of the blocks, one after the other. Those of blocks that are not complete are zeros. */
@@ -52,6 +60,7 @@ export class MerkleDigest implements Digest {
 
   /** Hashes the next bytes, no more than the blocks still need. */
   update(bytes: Bytes): void {
+    this.#sha1?.update(bytes);
     for (let at = 0; at < bytes.length;) {
       const end = Math.min(bytes.length, at + this.#left);
       this.#digest.update(at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end));
@@ -67,11 +76,24 @@ export class MerkleDigest implements Digest {
     return merkle.root(this.#blocks, { from: 0, to: heightOf(this.#leaves) });
   }
 
+  /** Returns the SHA-1 digest of the bytes and the padding, once every block is complete; `null` if it wasn't wanted. */
+  sha1(): Bytes | null {
+    if (this.#sha1 === null) return null;
+    for (let left = this.#padding; left > 0; left -= zeros.length) this.#sha1.update(zeros.subarray(0, left));
+    return this.#sha1.digest();
+  }
+
+  /** Returns all digests, once every block is complete. */
+  hashes(): BlockHashes {
+    const sha1 = this.sha1();
+    return { blocks: this.#blocks, root: this.digest(), ...(sha1 !== null && { sha1 }) };
+  }
+
   #endBlock(): void {
     this.#blocks.set(this.#digest.digest(), this.#filled);
     this.#filled += HASH_BYTES;
     this.#left = Math.min(MERKLE_BLOCK, this.#leftInAll);
-    if (this.#left > 0) this.#digest = this.#start();
+    if (this.#left > 0) this.#digest = this.#start("sha256");
   }
 }
 
@@ -80,10 +102,11 @@ export class MerkleDigest implements Digest {
  *
  * @param data At least one byte.
  * @param leaves See {@linkcode MerkleOptions.leaves}.
- * @param start Starts a SHA-256 digest.
+ * @param start Starts a digest.
+ * @param options See {@linkcode BlockHashOptions}.
  */
-export function hashBlocks(data: Bytes, leaves: number, start: StartSha256): BlockHashes {
-  const digest = new MerkleDigest(start, { length: data.length, leaves });
+export function hashBlocks(data: Bytes, leaves: number, start: Start, options: BlockHashOptions = {}): BlockHashes {
+  const digest = new MerkleDigest(start, { ...options, length: data.length, leaves });
   digest.update(data);
-  return { blocks: digest.blocks, root: digest.digest() };
+  return digest.hashes();
 }

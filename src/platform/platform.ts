@@ -34,8 +34,9 @@ export interface Platform extends Clock {
    *
    * @param data At least one byte. The last block may be shorter.
    * @param leaves Leaves of the tree, a power of two, at least one for each block. The others are 32 zeros.
+   * @param options See {@linkcode BlockHashOptions}.
    */
-  blockHashes(data: Bytes, leaves: number): Promise<BlockHashes>;
+  blockHashes(data: Bytes, leaves: number, options?: BlockHashOptions): Promise<BlockHashes>;
   /** Starts a digest of data that arrives in parts, computed on the caller's thread. */
   digest(algorithm: "sha1" | "sha256"): Digest;
   /**
@@ -96,12 +97,20 @@ export interface Digest {
   digest(): Bytes;
 }
 
+/** Options for {@linkcode Platform.blockHashes}. */
+export interface BlockHashOptions {
+  /** Zeros behind the data that a SHA-1 digest covers as well; no SHA-1 digest is computed when `null` or absent. */
+  readonly sha1Padding?: number | null;
+}
+
 /** Result of {@linkcode Platform.blockHashes}. */
 export interface BlockHashes {
   /** SHA-256 digests of the blocks, one after the other. */
   readonly blocks: Bytes;
   /** Root of the tree. */
   readonly root: Bytes;
+  /** SHA-1 digest of the data and the padding behind it, if it was wanted. */
+  readonly sha1?: Bytes;
 }
 
 /** Threads that read files and hash them. They are started one by one as needed. */

@@ -39,6 +39,8 @@ export interface ContentHost {
   ban(host: string, reason: string): void;
   /** Called when a piece has been verified and written. */
   pieceDone(index: number): void;
+  /** Called when blocks of a piece that isn't whole can be read. */
+  blocksReadable(index: number): void;
   /** Called when every wanted piece has been verified and written. */
   allDone(): void;
   /** Called when a block of a verified piece can't be read. */
@@ -511,7 +513,7 @@ export class Content {
   #newDownload(have: Bitfield): PieceDownload {
     const { platform, blockHashes = null } = this.#options;
     const host = this.#host;
-    return new PieceDownload({
+    const download = new PieceDownload({
       writePiece: (index, data) => this.#storage.writePiece(index, data),
       hasPlace: (index) => this.#storage.hasPlace(index),
       writePart: (index, begin, data) => this.#storage.writePart(index, begin, data),
@@ -527,6 +529,8 @@ export class Content {
         (this.webSeeds?.knows(liar) ? this.webSeeds : host).ban(liar, `it sent wrong data for piece ${index}`),
       diskFailed: (error) => host.failed(error),
     }, { have, wanted: this.#wanted.pieces, pool: this.#pool, platform, verifier: this.verifier, blockHashes });
+    download.started.proofs.readable = (index) => host.blocksReadable(index);
+    return download;
   }
 
   #pieceDone(index: number): void {

@@ -700,6 +700,9 @@ export class Torrent implements TorrentHandle {
         this.#reading.readers.arrived(index);
         this.#swarm.pieceDone(index);
       },
+      blocksReadable: (index) => {
+        if (isOurs()) this.#reading.readers.readable(index);
+      },
       allDone: () => {
         if (isOurs()) this.#allDone();
       },

@@ -9,9 +9,10 @@ import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import { plural } from "../base/plural.ts";
 import { type Metainfo, type MetainfoFile, numberedFiles } from "../metainfo/mod.ts";
-import type { Block, ReadTurns } from "../peer/mod.ts";
+import { type Block, BLOCK_SIZE, type ReadTurns } from "../peer/mod.ts";
 import type { Content } from "./content.ts";
 import type { FileSelection } from "./file_selection.ts";
+import type { BlockProofs } from "./pieces/block_proofs.ts";
 import { type PieceReader, Readers } from "./pieces/time_critical.ts";
 import type { Shared } from "./torrent_options.ts";
 
@@ -51,7 +52,8 @@ export interface TorrentReader {
   /** The file. */
   readonly file: MetainfoFile;
   /**
-   * Reads verified bytes: at least one, and no more than are available without waiting for another piece.
+   * Reads verified bytes: at least one, and no more than are available without waiting. In v2 torrents bytes are available
+   * as soon as their block of 16 KiB is verified, if peers give the hashes of blocks; otherwise when their piece is.
    *
    * @param position Position of the first byte in the file.
    * @param options See {@linkcode ReadOptions}.
@@ -100,17 +102,20 @@ class FileReader implements TorrentReader {
     if (!(length > 0)) throw new RangeError(`At least 1 byte is read at a time, got ${length}`);
     const { offset } = this.file;
     const begin = offset + position;
-    let end = Math.min(begin + length, offset + this.file.length);
+    const end = Math.min(begin + length, offset + this.file.length);
     if (end <= begin) return new Uint8Array(0);
-    const now = this.#source.now();
-    const last = Math.min(begin + this.#ahead.ahead(now), offset + this.#end);
-    const wanted = piecesOf(this.#meta, { begin, end: Math.max(end, last) });
-    this.#pieces.move(wanted);
-    await this.#pieces.wait(wanted.first, signal);
-    end = Math.min(end, this.#verifiedFrom(wanted.first, end));
-    const bytes = await this.#load(begin, end, signal);
-    this.#ahead.read(bytes.length, this.#source.now());
-    return bytes;
+    for (;;) {
+      const now = this.#source.now();
+      const last = Math.min(begin + this.#ahead.ahead(now), offset + this.#end);
+      const wanted = piecesOf(this.#meta, { begin, end: Math.max(end, last) });
+      this.#pieces.move(wanted, Math.floor((begin - wanted.first * this.#meta.pieceLength) / BLOCK_SIZE));
+      await this.#pieces.wait(wanted.first, signal);
+      const bytes = await this.#load(begin, this.#readableTo(begin, end), signal);
+      // A piece that isn't on disk may be given up at any time.
+      if (bytes.length === 0) continue;
+      this.#ahead.read(bytes.length, this.#source.now());
+      return bytes;
+    }
   }
 
   close(): void {
@@ -120,14 +125,23 @@ class FileReader implements TorrentReader {
     this.#pieces.close();
   }
 
-  /** Returns the offset where the verified pieces from a piece on end, or `end` or more if that comes first. */
-  #verifiedFrom(index: number, end: number): number {
+  /** Returns the offset where the verified bytes from an offset on end, or `end` if that comes first. */
+  #readableTo(begin: number, end: number): number {
     const { pieceLength } = this.#meta;
-    while (index * pieceLength < end && this.#source.have.has(index)) index++;
-    return index * pieceLength;
+    let at = begin;
+    while (at < end) {
+      const index = Math.floor(at / pieceLength);
+      const start = index * pieceLength;
+      if (!this.#source.have.has(index)) {
+        const to = this.#source.readableTo(index, Math.floor((at - start) / BLOCK_SIZE)) * BLOCK_SIZE;
+        if (to < Math.min(pieceLength, end - start)) return Math.max(begin, start + to);
+      }
+      at = start + pieceLength;
+    }
+    return end;
   }
 
-  /** Loads verified bytes of the torrent from the cache or the disk. */
+  /** Loads verified bytes of the torrent from memory or the disk; none or only the first if others can't be read any more. */
   async #load(begin: number, end: number, signal: AbortSignal | undefined): Promise<Bytes> {
     const { pieceLength } = this.#meta;
     const bytes = new Uint8Array(end - begin);
@@ -135,13 +149,29 @@ class FileReader implements TorrentReader {
       const index = Math.floor(at / pieceLength);
       const start = at - index * pieceLength;
       const length = Math.min(end - at, pieceLength - start, COPY);
-      if (this.#source.readBlock({ index, begin: start, length }, bytes, at - begin)) at += length;
+      if (!this.#source.have.has(index)) {
+        const count = await this.#loadBlock(index, start, bytes.subarray(at - begin));
+        signal?.throwIfAborted();
+        if (count === 0 && !this.#source.have.has(index)) return bytes.subarray(0, at - begin);
+        at += count;
+      } else if (this.#source.readBlock({ index, begin: start, length }, bytes, at - begin)) at += length;
       else {
         await this.#source.loadBlock(index, start, length);
         signal?.throwIfAborted();
       }
     }
     return bytes;
+  }
+
+  /** Copies the rest of a block of a piece that isn't whole. Returns the number of bytes, 0 if they can't be read any more. */
+  async #loadBlock(index: number, start: number, into: Bytes): Promise<number> {
+    const block = Math.floor(start / BLOCK_SIZE);
+    const found = this.#source.findProven(index, start) ??
+      (await this.#source.loadProven(index, block))?.subarray(start - block * BLOCK_SIZE);
+    if (found === undefined) return 0;
+    const count = Math.min(found.length, into.length);
+    into.set(count < found.length ? found.subarray(0, count) : found);
+    return count;
   }
 }
 
@@ -285,7 +315,10 @@ export interface ReadSourceOptions {
 /** The reading side of one torrent, which outlives its {@linkcode Content}: an error replaces that. */
 export class ReadSource {
   /** All readers of the torrent. */
-  readonly readers = new Readers(() => this.#content()?.download ?? NOTHING);
+  readonly readers = new Readers(
+    () => this.#content()?.download ?? NOTHING,
+    (index, block) => this.#proofs?.isReadable(index, block) ?? false,
+  );
   readonly #shared: Pick<Shared, "platform" | "reads">;
   readonly #content: () => Content | null;
 
@@ -302,6 +335,29 @@ export class ReadSource {
   /** Pieces that have been verified and written. */
   get have(): Bitfield {
     return this.#content()?.have ?? NOTHING.have;
+  }
+
+  get #proofs(): BlockProofs | undefined {
+    return this.#content()?.download.started.proofs;
+  }
+
+  /** Returns the number of the first block from one on that can't be read, in a piece that isn't whole. */
+  readableTo(index: number, block: number): number {
+    return this.#proofs?.readableTo(index, block) ?? block;
+  }
+
+  /** Returns proven bytes from memory, up to the end of their block, of a piece that isn't whole; `null` if there are none. */
+  findProven(index: number, begin: number): Bytes | null {
+    return this.#proofs?.find(index, begin) ?? null;
+  }
+
+  /**
+   * Reads a block from disk whose piece isn't whole. Returns `null` if it can't be proven.
+   *
+   * @throws {ShoalError} If the disk can't be read.
+   */
+  async loadProven(index: number, block: number): Promise<Bytes | null> {
+    return await this.#proofs?.load(index, block) ?? null;
   }
 
   /** Returns the current time on the monotonic clock in milliseconds. */

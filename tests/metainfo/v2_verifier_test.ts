@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { Bytes } from "../../src/base/bytes.ts";
+import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
+import type { PieceVerifier } from "../../src/base/piece_verifier.ts";
 import { digestsOf, layoutOf, type Metainfo, parseMetainfo, verifierOf } from "../../src/metainfo/mod.ts";
 import { hashBlocks } from "../../src/platform/merkle_digest.ts";
+import type { BlockHashOptions } from "../../src/platform/platform.ts";
 import { sha1, startDigest } from "../../src/platform/start_digest.ts";
 import { MerkleTorrent } from "../support/merkle_torrent.ts";
 import {
@@ -21,7 +23,8 @@ const LENGTHS: Readonly<Record<string, number>> = { a: 100_000, b: 0, c: 5000, d
 const platform = {
   digest: startDigest,
   sha1: (data: Bytes) => Promise.resolve(sha1(data)),
-  blockHashes: (data: Bytes, leaves: number) => Promise.resolve(hashBlocks(data, leaves, () => startDigest("sha256"))),
+  blockHashes: (data: Bytes, leaves: number, options?: BlockHashOptions) =>
+    Promise.resolve(hashBlocks(data, leaves, startDigest, options)),
 };
 
 /** A torrent with data, and a model of its verifier. */
@@ -45,7 +48,16 @@ function pairOf({ padded, layers = true }: { padded: boolean; layers?: boolean }
     if (hashes !== null && hashes.layer.length > 0) hashed.push(hashes);
   }
   const options = { layers: layers ? layersOf(...hashed) : null };
-  return { model, meta: parseMetainfo(padded ? hybrid(list, tree, options) : v2(tree, options)) };
+  const meta = parseMetainfo(padded ? hybrid(list, tree, options) : v2(tree, options));
+  return { model, meta: padded ? { ...meta, pieces: v1HashesOf(model) } : meta };
+}
+
+/** Returns the SHA-1 digests of all pieces, which cover the padding behind a file. */
+function v1HashesOf(model: MerkleTorrent): Bytes {
+  return concatBytes(Array.from({ length: model.pieceCount }, (_, index) => {
+    const padding = new Uint8Array(model.servedSize(index) - model.pieceSize(index));
+    return sha1(concatBytes([model.piece(index), padding]));
+  }));
 }
 
 function flipped(data: Bytes): Bytes {
@@ -101,4 +113,27 @@ Deno.test("verifierOf() verifies a hybrid without piece layers by its v1 half, w
   assertThrows(() =>
     verifierOf(pairOf({ padded: false, layers: false }).meta, platform).matches(0, new Uint8Array(32))
   );
+});
+
+Deno.test("verifierOf() finds that a hybrid's halves disagree, in either direction, and not if both find the piece wrong", async () => {
+  const { meta: right, model } = pairOf({ padded: true });
+  const v1 = right.pieces.slice();
+  const [good, bad] = [model.piece(4), flipped(model.piece(4))];
+  const padding = new Uint8Array(model.servedSize(4) - model.pieceSize(4));
+  assert(padding.length > 0);
+  const judge = async (verifier: PieceVerifier, data: Bytes) => {
+    const hasher = verifier.start(4);
+    hasher.update(data);
+    const verdict = hasher.verdict();
+    assertEquals(await verifier.check(4, data), verdict);
+    return [verdict.isRight, verdict.isContradictory ?? false];
+  };
+  const agreeing = verifierOf(right, platform);
+  assertEquals([await judge(agreeing, good), await judge(agreeing, bad)], [[true, false], [false, false]]);
+  v1.set(sha1(concatBytes([bad, padding])), 4 * 20);
+  const other = verifierOf({ ...right, pieces: v1 }, platform);
+  assertEquals([await judge(other, good), await judge(other, bad)], [[true, true], [false, true]]);
+  v1[4 * 20]! ^= 1;
+  const broken = verifierOf({ ...right, pieces: v1 }, platform);
+  assertEquals([await judge(broken, good), await judge(broken, bad)], [[true, true], [false, false]]);
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertNotStrictEquals, assertRejects, assertThrows } from "@std/assert";
 import wabt from "wabt";
-import type { Bytes } from "../../src/base/bytes.ts";
+import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import type { DataMemory } from "../../src/base/data_memory.ts";
 import { arenaData, openMemory } from "../../src/platform/arena.ts";
 import { COPY_MEMORY_BASE64, COPY_MEMORY_TEXT } from "../../src/platform/copy_memory.ts";
@@ -196,6 +196,14 @@ Deno.test("denoPlatform.blockHashes() has the digests of shared memory and of th
     assertEquals(await Promise.all(pieces.map((piece) => denoPlatform.blockHashes(piece, 512))), expected);
     assertEquals(hashed.lengths, [131_072, 131_073, 5 * MIB]);
     assertEquals(await Promise.all(pieces.map((piece) => denoPlatform.blockHashes(piece.slice(), 512))), expected);
+    for (const sha1Padding of [0, 70_000]) {
+      const padded = expected.map((hashes, i) => {
+        return { ...hashes, sha1: sha1(concatBytes([pieces[i]!.slice(), new Uint8Array(sha1Padding)])) };
+      });
+      const hash = (piece: Bytes) => denoPlatform.blockHashes(piece, 512, { sha1Padding });
+      assertEquals(await Promise.all(pieces.map(hash)), padded);
+      assertEquals(await Promise.all(pieces.map((piece) => hash(piece.slice()))), padded);
+    }
     assertEquals(
       pieces.map((piece) => hashBlocks(piece.slice(), 512, () => startDigest("sha256"))),
       expected,

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ShoalError } from "../../src/base/errors.ts";
-import { magnetOf, type Metainfo, parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
+import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { createTorrent } from "../../src/session/create_torrent.ts";
 import { verify } from "../../src/session/verify_torrent.ts";
@@ -83,6 +83,23 @@ Deno.test("Session takes a hybrid by its magnet link, with padding by its v1 has
   assertFiles(second);
   assertEquals(torrent.snapshot().downloaded, FILES.reduce((sum, [, length]) => sum + length, 0), "no padding");
   assertEquals(events.filter(({ event }) => event === "hash_failed" || event === "error"), []);
+});
+
+Deno.test("Session fails a hybrid whose halves disagree about a piece, and blames no peer", async () => {
+  await using lab = new Lab();
+  const { meta: right, source } = await made(lab, "hybrid");
+  const info = right.info.slice();
+  const digests = right.pieces.subarray(0, 40).join();
+  const at = info.findIndex((_, i) => info.subarray(i, i + 40).join() === digests);
+  info[at + 20]! ^= 1;
+  const meta = parseMetainfo(torrentFile(info, right));
+  await lab.seeder(meta, source);
+  const { session, events } = await lab.session();
+  const torrent = await session.add(meta, { folder: lab.make("out") });
+  const error = await assertRejects(() => torrent.finished, ShoalError);
+  assertEquals([error.kind, error.what, error.where], ["torrent", "the torrent contradicts itself", "piece 1"]);
+  assertEquals(events.filter(({ event }) => event === "hash_failed" || event === "warning"), [], "no peer is blamed");
+  assertEquals(torrent.snapshot().state, "error");
 });
 
 Deno.test("Session finishes a v2 torrent of the run before, without checking it again", async () => {

@@ -320,7 +320,7 @@ export class SimHost {
       random: this.random,
       randomBytes: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       sha1: (data) => this.#sha1(data),
-      blockHashes: (data, leaves) => Promise.resolve(hashBlocks(data, leaves, () => startDigest("sha256"))),
+      blockHashes: (data, leaves, also) => Promise.resolve(hashBlocks(data, leaves, startDigest, also)),
       digest: startDigest,
       openMemory: () => new PoisonedMemory(),
       net: mortal(this.nic, process),

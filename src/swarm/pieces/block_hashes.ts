@@ -67,6 +67,11 @@ export class BlockHashes {
     return hashes;
   }
 
+  /** Returns `true` if the hashes of a piece are known, or have been asked for. */
+  expects(piece: number): boolean {
+    return this.#kept.has(piece) || this.#waiting.has(piece);
+  }
+
   /** Returns `true` if asking for the hashes of a piece in advance is worth it: nobody has just failed to give them. */
   mayAsk(piece: number): boolean {
     if (!this.obtainable || this.#waiting.has(piece)) return false;

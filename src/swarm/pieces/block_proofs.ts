@@ -31,16 +31,6 @@ export interface BlockProofsOptions {
   readonly onDisk: LargePiecesOnDisk;
 }
 
-/** Bytes of a piece that can be copied at once. */
-export interface ProvenBytes {
-  /** Buffer with the bytes, which is valid only until the caller awaits. */
-  readonly buffer: Bytes;
-  /** Offset of the first byte in the buffer. */
-  readonly at: number;
-  /** Number of bytes. */
-  readonly length: number;
-}
-
 /**
  * Proves blocks and finds those that can be read. A block is hashed on the caller's thread: 16 KiB take 25 microseconds, less than
  * another thread would take to answer.
@@ -95,24 +85,35 @@ export class BlockProofs {
     return piece.hashes === null || this.#check(piece, block, piece.bytesOf(block)!);
   }
 
+  /** Returns `true` if the blocks of a piece can be proven one by one, now or as soon as its hashes come. */
+  mayProve(index: number): boolean {
+    return this.#hashes.obtainable &&
+      (this.#hashes.expects(index) || (this.#host.started(index)?.hashes ?? null) !== null);
+  }
+
+  /** Returns `true` if a block can be read although its piece isn't whole. */
+  isReadable(index: number, block: number): boolean {
+    return this.readableTo(index, block) > block;
+  }
+
   /** Returns the number of the first block from one on that can't be read. */
-  readableTo(piece: PartialPiece, block: number): number {
+  readableTo(index: number, block: number): number {
+    const piece = this.#host.started(index);
+    if (piece === null || piece.hashes === null) return block;
     while (block < piece.blockCount && this.#isReadable(piece, block)) block++;
     return block;
   }
 
   /**
-   * Finds proven bytes in memory.
+   * Finds proven bytes of a piece in memory.
    *
    * @param begin Offset of the first byte in the piece.
    * @returns Bytes up to the end of their block; `null` if they aren't in memory, or not proven.
    */
-  find(piece: PartialPiece, begin: number): ProvenBytes | null {
+  find(index: number, begin: number): Bytes | null {
+    const piece = this.#host.started(index);
     const block = Math.floor(begin / BLOCK_SIZE);
-    const bytes = piece.isProven(block) ? piece.bytesOf(block) : null;
-    if (bytes === null) return null;
-    const at = begin - block * BLOCK_SIZE;
-    return { buffer: bytes, at, length: bytes.length - at };
+    return piece?.isProven(block) ? piece.bytesOf(block)?.subarray(begin - block * BLOCK_SIZE) ?? null : null;
   }
 
   /**
@@ -121,10 +122,11 @@ export class BlockProofs {
    * @returns The block; `null` if it can't be read now.
    * @throws The reason why the disk can't be read.
    */
-  async load(piece: PartialPiece, block: number): Promise<Bytes | null> {
-    if (!piece.has(block) || !piece.parts?.isOnDisk(block) || this.#onDisk.isMoved(piece)) return null;
+  async load(index: number, block: number): Promise<Bytes | null> {
+    const piece = this.#host.started(index);
+    if (piece === null || !piece.parts?.isGone(block) || !this.#isReadable(piece, block)) return null;
     const bytes = new Uint8Array(piece.blockLength(block));
-    const isHere = () => this.#host.started(piece.index) === piece && piece.has(block) && !this.#onDisk.isMoved(piece);
+    const isHere = () => this.#host.started(index) === piece && this.#isReadable(piece, block);
     try {
       await this.#onDisk.read(piece, block, bytes);
     } catch (error) {
@@ -133,6 +135,7 @@ export class BlockProofs {
     }
     if (!isHere()) return null;
     if (this.#check(piece, block, bytes)) return bytes;
+    piece.doubt(block);
     this.#host.foundWrong(piece, new Set([block]));
     return null;
   }
@@ -158,7 +161,8 @@ export class BlockProofs {
   }
 
   #isReadable(piece: PartialPiece, block: number): boolean {
-    if (piece.hashes === null || !piece.has(block)) return false;
-    return piece.parts?.isGone(block) ? piece.parts.isOnDisk(block) : piece.isProven(block);
+    if (!piece.has(block)) return false;
+    if (!piece.parts?.isGone(block)) return piece.isProven(block);
+    return piece.parts.isOnDisk(block) && !piece.isDoubtful(block) && !this.#onDisk.isMoved(piece);
   }
 }

@@ -81,7 +81,7 @@ export class PartialPiece {
   lastBlockAt: number;
   /** Hashes of the blocks, if they are known; see {@linkcode PartialPiece.expect}. */
   hashes: Bytes | null = null;
-  /** For each block, 1 if its digest is the right one; `null` while the hashes aren't known. */
+  /** For each block, 1 if its digest is the right one, 2 if it is wrong on disk; `null` while the hashes aren't known. */
   #proven: Uint8Array | null = null;
   /** Number of the connection that sent each block; 0 if the block hasn't been received. */
   readonly senders: Int32Array;
@@ -190,6 +190,16 @@ export class PartialPiece {
     this.#proven![block] = 1;
   }
 
+  /** Notes that the bytes of a block on disk have another hash. */
+  doubt(block: number): void {
+    this.#proven![block] = 2;
+  }
+
+  /** Returns `true` if the bytes of a block on disk have another hash. */
+  isDoubtful(block: number): boolean {
+    return this.#proven?.[block] === 2;
+  }
+
   /** Returns `true` if a block has been received and has the right hash. */
   isProven(block: number): boolean {
     return this.#proven?.[block] === 1 && this.has(block);
@@ -222,14 +232,26 @@ export class PartialPiece {
    */
   takeFree(): number {
     if (this.#free === 0) return -1;
-    while (!this.#isFree(this.#firstFree)) this.#firstFree++;
+    while (!this.isFree(this.#firstFree)) this.#firstFree++;
     let block = this.#firstFree;
-    if (!this.hold(block)) block = this.parts!.findHeld((other) => this.#isFree(other));
+    if (!this.hold(block)) block = this.parts!.findHeld((other) => this.isFree(other));
     if (block >= 0) this.ask(block);
     return block;
   }
 
-  #isFree(block: number): boolean {
+  /**
+   * Marks a block as requested if it is free and has memory.
+   *
+   * @returns `true` if the block is to be requested.
+   */
+  take(block: number): boolean {
+    if (!this.isFree(block) || !this.hold(block)) return false;
+    this.ask(block);
+    return true;
+  }
+
+  /** Returns `true` if a block is neither received nor requested. */
+  isFree(block: number): boolean {
     return this.#asked[block] === 0 && this.senders[block] === NOBODY;
   }
 

@@ -7,6 +7,7 @@
 
 import { Bitfield } from "../../base/bitfield.ts";
 import type { Bytes } from "../../base/bytes.ts";
+import { ShoalError } from "../../base/errors.ts";
 import { networkOf } from "../../base/networks.ts";
 import type { PieceVerdict, PieceVerifier } from "../../base/piece_verifier.ts";
 import { BLOCK_SIZE } from "../../peer/mod.ts";
@@ -36,7 +37,7 @@ export interface PartialPiecesHost extends SmartBanHost, PartsHost {
   pieceDone(index: number): void;
   /** Called when an unwanted piece that was to be finished was given up, which may complete the download. */
   pieceForgotten(index: number): void;
-  /** Called when the disk failed, so that the download cannot go on. */
+  /** Called when the download can't go on: the disk failed, or the halves of a hybrid torrent disagree. */
   diskFailed(error: unknown): void;
 }
 
@@ -474,6 +475,7 @@ export class PartialPieces {
   async #store(piece: PartialPiece, sources: ReadonlySet<string>): Promise<Found> {
     const { index } = piece;
     const verdict = await this.#smartBan.check(piece);
+    if (verdict?.isContradictory) throw halvesDisagree(index);
     if (verdict?.isRight === false) return verdict;
     if (verdict !== null) this.trust.passed(index, sources);
     let isWelcome = this.wants(index) && (this.#wanted.has(index) || this.#hasPlace(index));
@@ -562,4 +564,14 @@ export class PartialPieces {
     this.#checking.delete(index);
     this.putBack(index);
   }
+}
+
+/** Creates the error of a hybrid whose v1 and v2 hashes can't both be right. */
+function halvesDisagree(index: number): ShoalError {
+  return new ShoalError("torrent", {
+    what: "the torrent contradicts itself",
+    where: `piece ${index}`,
+    why: "the data is right by one of its v1 and v2 hashes, and wrong by the other",
+    hint: "who made the torrent is at fault, not who sends the data: look for another torrent of the same files",
+  });
 }

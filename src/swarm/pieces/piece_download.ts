@@ -18,7 +18,7 @@ import type { PiecePicker } from "./piece_picker.ts";
 import { RequestQueueOverflow } from "./request_queue_overflow.ts";
 import { RequestStrategy } from "./request_strategy.ts";
 import { isQuiet, mayHaveDropped, takeBackOverdue, type TakingBack } from "./request_timeouts.ts";
-import { busyWithOthers, evictionCandidate, type Urgency } from "./time_critical.ts";
+import { busyWithOthers, evictionCandidate, isElsewhere, type Urgency } from "./time_critical.ts";
 
 /** What a {@linkcode PieceDownload} needs of its torrent. */
 export interface PieceDownloadHost extends PartialPiecesHost {
@@ -51,6 +51,8 @@ interface Change {
   readonly found?: readonly number[];
 }
 
+/** Pieces that readers need next whose block hashes are asked for. */
+const HASHES_AHEAD = 4;
 /** Milliseconds between two attempts to give memory to other torrents. */
 const YIELD_MS = 1_000;
 
@@ -174,6 +176,7 @@ export class PieceDownload {
   prioritise(urgency: Urgency): void {
     this.#strategy.urgency = urgency;
     if (this.#stopped) return;
+    this.#wantHashes();
     for (const index of urgency.awaited) {
       // Blocks of the piece that no peer was asked for can be requested now.
       const piece = this.#active.get(index);
@@ -183,6 +186,11 @@ export class PieceDownload {
     if (urgency.pieces.length === 0) return;
     if (urgency.awaited.size > 0) this.urgencyChanged();
     this.fillAll();
+  }
+
+  /** Asks for the block hashes of the pieces that readers need next. */
+  #wantHashes(): void {
+    for (const index of this.urgency.pieces.slice(0, HASHES_AHEAD)) this.started.proofs.want(index);
   }
 
   /**
@@ -382,11 +390,17 @@ export class PieceDownload {
   /** Takes back requests for other pieces from the peers that have a time-critical piece, and finds memory for it. */
   #makeWay(index: number): void {
     const urgent = new Set(this.#strategy.urgency.pieces);
+    const piece = this.#active.get(index);
+    const positions = this.#strategy.urgency.positions?.get(index);
+    // After a seek within a piece, requests for other blocks of it would come first.
+    const isSeek = positions?.some((at) => piece?.isFree(at)) && this.started.proofs.mayProve(index);
+    const which = (other: number, _: number, begin: number) =>
+      !urgent.has(other) || (isSeek === true && other === index && isElsewhere(begin, positions!));
     for (const peer of busyWithOthers(index, this.#host.peers())) {
-      this.takeBack(peer, { cancel: true, which: (other) => !urgent.has(other) });
+      this.takeBack(peer, { cancel: true, which });
       peer.output.flush();
     }
-    if (!this.#picker.has(index) && !this.#active.get(index)?.parts) return;
+    if (!this.#picker.has(index) && !piece?.parts) return;
     // If other torrents need their share of the memory, more than one piece must go before this torrent is within its
     // own.
     while (!this.#pool.available) {
@@ -509,6 +523,7 @@ export class PieceDownload {
       });
       peer.probePending = peer.requests.size > 0 && mayHaveDropped(peer, now);
     }
+    this.#wantHashes();
     this.#endExclusiveHolds(now);
     this.#endUnwanted(now);
     this.#freeMemory(now);

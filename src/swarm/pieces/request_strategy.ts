@@ -24,6 +24,8 @@ const RANDOM_FIRST = 4;
  * they are too busy for; asked again at once, both sides would do nothing else.
  */
 const MAX_TURNED_DOWN = 16;
+/** Blocks of a piece that peers share among them where a reader waits for single blocks. */
+const STRETCH = 16;
 /** Failed pieces that are looked at each time that a peer takes more requests. */
 const MOST_FAILED = 8;
 
@@ -39,6 +41,18 @@ export interface RequestStrategyOptions {
   readonly verifier: Pick<PieceVerifier, "pieceSize">;
   /** Returns the current time in milliseconds. */
   readonly now: () => number;
+}
+
+/** Options for requests of blocks that readers need next. */
+interface AskFromOptions {
+  /** Blocks at which readers are. */
+  readonly positions: readonly number[];
+  /** Whether the peer may be asked for all blocks, since no reader waits. */
+  readonly isAlone: boolean;
+  /** How many more requests the peer takes. */
+  readonly want: number;
+  /** Current time in milliseconds. */
+  readonly now: number;
 }
 
 /** Decides which blocks are requested from each peer, and starts pieces for that. */
@@ -199,6 +213,13 @@ export class RequestStrategy {
       const piece = this.#active.get(index) ?? this.#startUrgent(peer, index, now);
       if (!piece) continue;
       if (this.#leavesToProven(peer, piece, now)) continue;
+      const positions = this.urgency.positions?.get(index);
+      if (positions !== undefined && this.#started.proofs.mayProve(index)) {
+        const isAlone = !awaited.has(index);
+        want = this.#askFrom(peer, piece, { positions, isAlone, want, now });
+        if (!isAlone) late.push(piece);
+        continue;
+      }
       if (!awaited.has(index)) want = this.#ask(peer, piece, want, now);
       else {
         const most = Math.min(want, shareOf(peer, piece, this.#host.peers()));
@@ -278,12 +299,37 @@ export class RequestStrategy {
     return index;
   }
 
-  #ask(peer: Peer, piece: PartialPiece, want: number, now: number): number {
-    if (!this.maySend(peer, piece, now)) return want;
-    if (piece.failed && piece.owner === null && !piece.provenOnly) {
-      if (!peer.proven && !this.#started.parole.mayOwnNewPiece(peer)) return want;
-      if (!this.#started.parole.take(piece, ownerOf(peer), { peers: this.#host.peers(), now })) return want;
+  /**
+   * Requests the blocks of a piece that come next for readers. Each peer sends a share of each stretch of blocks, so that they arrive in the
+   * order in which they are needed. Returns how many more requests the peer takes.
+   */
+  #askFrom(peer: Peer, piece: PartialPiece, options: AskFromOptions): number {
+    const { now } = options;
+    let { want } = options;
+    if (!this.#mayAsk(peer, piece, now)) return want;
+    const share = options.isAlone ? STRETCH : shareOf(peer, piece, this.#host.peers(), STRETCH);
+    const starts = [...options.positions];
+    for (let isDone = false; !isDone && want > 0;) {
+      isDone = true;
+      for (const [reader, start] of starts.entries()) {
+        if (start >= piece.blockCount) continue;
+        isDone = false;
+        const end = starts[reader] = Math.min(start + STRETCH, piece.blockCount);
+        let left = Math.min(share, want);
+        for (let block = start; block < end && left > 0; block++) {
+          if (!piece.take(block)) continue;
+          peer.request(piece.index, block * BLOCK_SIZE, piece.blockLength(block), now);
+          left--;
+          want--;
+        }
+      }
     }
+    if (piece.free === 0) this.#open.delete(piece);
+    return want;
+  }
+
+  #ask(peer: Peer, piece: PartialPiece, want: number, now: number): number {
+    if (!this.#mayAsk(peer, piece, now)) return want;
     const isTrial = !peer.proven && piece.owner !== null && this.urgency.pieces.length === 0;
     const most = isTrial ? this.#started.parole.trial(piece, { peers: this.#host.peers(), now }) : Infinity;
     const rest = Math.max(0, want - most);
@@ -294,6 +340,14 @@ export class RequestStrategy {
     }
     if (piece.free === 0) this.#open.delete(piece);
     return rest > 0 ? 0 : want;
+  }
+
+  /** Returns `true` if a peer may be asked for blocks of a piece; it becomes the owner of a failed piece then. */
+  #mayAsk(peer: Peer, piece: PartialPiece, now: number): boolean {
+    if (!this.maySend(peer, piece, now)) return false;
+    if (!piece.failed || piece.owner !== null || piece.provenOnly) return true;
+    if (!peer.proven && !this.#started.parole.mayOwnNewPiece(peer)) return false;
+    return this.#started.parole.take(piece, ownerOf(peer), { peers: this.#host.peers(), now });
   }
 
   /**

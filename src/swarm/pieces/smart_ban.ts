@@ -147,7 +147,7 @@ export class SmartBan {
     const { index } = piece;
     await undefined; // the check may close connections, and one of them is parsing the read that completed the piece
     const verdict = await (piece.parts === null ? this.#verifier.check(index, piece.data) : this.#checkOnDisk(piece));
-    if (verdict === null) return null;
+    if (verdict === null || verdict.isContradictory) return verdict;
     if (verdict.isRight) {
       const digests = this.suspects(index) ? await this.#digests(piece, verdict) : [];
       if (this.#onDisk.isMoved(piece)) return null;

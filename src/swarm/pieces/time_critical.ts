@@ -7,7 +7,7 @@
 
 import { MAX_URGENT_PIECES } from "../../base/defences.ts";
 import { ShoalError } from "../../base/errors.ts";
-import type { Peer } from "../../peer/mod.ts";
+import { BLOCK_SIZE, type Peer } from "../../peer/mod.ts";
 import type { PartialPiece } from "./partial_piece.ts";
 
 /** A range of pieces. */
@@ -24,6 +24,11 @@ export interface Urgency {
   readonly pieces: readonly number[];
   /** The pieces that a reader waits for right now. */
   readonly awaited: ReadonlySet<number>;
+  /**
+   * For missing pieces in which readers are, the blocks from which they read on. Where blocks can be proven one by one, these and the
+   * following ones are requested first. No reader is inside a piece when absent.
+   */
+  readonly positions?: ReadonlyMap<number, readonly number[]>;
 }
 
 /** No piece is urgent. */
@@ -46,17 +51,27 @@ interface Waiter {
   readonly reject: (reason: unknown) => void;
 }
 
+/** A reader that goes on for fewer blocks than this from where it was last told to be doesn't change what is urgent. */
+const STEP = 16;
+
 /** All readers of a torrent. */
 export class Readers {
   readonly #host: () => ReadersHost;
   readonly #readers = new Set<PieceReader>();
   /** Waiters by piece, in the order in which the pieces were first waited for. */
   readonly #waiters = new Map<number, Set<Waiter>>();
+  readonly #isReadable: (index: number, block: number) => boolean;
+  /** The pieces that were awaited when the download was told last. */
+  #told: ReadonlySet<number> = new Set();
   #over = false;
 
-  /** @param host Returns the current download, which is replaced when the torrent is opened again after an error. */
-  constructor(host: () => ReadersHost) {
+  /**
+   * @param host Returns the current download, which is replaced when the torrent is opened again after an error.
+   * @param isReadable Returns `true` if a block of a piece that isn't on disk can be read; never when absent.
+   */
+  constructor(host: () => ReadersHost, isReadable: (index: number, block: number) => boolean = () => false) {
     this.#host = host;
+    this.#isReadable = isReadable;
   }
 
   /** The pieces that are urgent now. */
@@ -69,7 +84,17 @@ export class Readers {
       if (pieces.size >= MAX_URGENT_PIECES) break;
       pieces.add(index);
     }
-    return { pieces: [...pieces], awaited };
+    return { pieces: [...pieces], awaited, positions: this.#positions() };
+  }
+
+  #positions(): ReadonlyMap<number, readonly number[]> {
+    const positions = new Map<number, number[]>();
+    for (const { window: { first, end }, position } of this.#readers) {
+      if (end <= first || this.#host().have.has(first)) continue;
+      const others = positions.get(first) ?? [];
+      if (!others.includes(position)) positions.set(first, [...others, position]);
+    }
+    return positions;
   }
 
   /** Opens a reader with an empty window. The caller closes the reader. */
@@ -90,6 +115,18 @@ export class Readers {
     this.#waiters.delete(index);
     for (const { resolve } of waiters) resolve();
     this.#changed();
+  }
+
+  /** Resolves the waits for blocks of a piece that can be read now, before the piece is whole. */
+  readable(index: number): void {
+    const waiters = this.#waiters.get(index);
+    if (!waiters) return;
+    for (const waiter of [...waiters]) {
+      if (!this.#isReadable(index, waiter.reader.position)) continue;
+      // The piece stays urgent: the reader goes on with its next block.
+      this.#forget(index, waiter);
+      waiter.resolve();
+    }
   }
 
   /** Settles waits after a recheck or a new selection of files. Those for pieces that aren't to come are rejected. */
@@ -113,7 +150,9 @@ export class Readers {
   }
 
   #changed(): void {
-    this.#host().prioritise(this.urgency);
+    const { urgency } = this;
+    this.#told = urgency.awaited;
+    this.#host().prioritise(urgency);
   }
 
   #wait(reader: PieceReader, index: number, signal: AbortSignal | undefined): Promise<void> {
@@ -121,6 +160,7 @@ export class Readers {
     if (!this.#readers.has(reader)) return Promise.reject(closedError());
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#host().have.has(index)) return Promise.resolve();
+    if (this.#isReadable(index, reader.position)) return Promise.resolve();
     if (!this.#host().wants(index)) return Promise.reject(unwantedError());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { reader, resolve, reject };
@@ -131,7 +171,7 @@ export class Readers {
       reject(signal?.reason);
     };
     signal?.addEventListener("abort", giveUp, { once: true });
-    if (waiters.size === 1) this.#changed();
+    if (waiters.size === 1 && !this.#told.has(index)) this.#changed();
     return promise.finally(() => signal?.removeEventListener("abort", giveUp));
   }
 
@@ -169,6 +209,9 @@ export interface PieceReaderHost {
 export class PieceReader {
   readonly #host: PieceReaderHost;
   #window: PieceRange = { first: 0, end: 0 };
+  #position = 0;
+  /** The position of which the download has been told. */
+  #told = 0;
 
   /** @param host The readers of the torrent, which create this one. */
   constructor(host: PieceReaderHost) {
@@ -180,16 +223,29 @@ export class PieceReader {
     return this.#window;
   }
 
-  /** Moves the window. */
-  move(window: PieceRange): void {
+  /** Number of the block of the window's first piece that the reader reads next. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /**
+   * Moves the window.
+   *
+   * @param window The pieces.
+   * @param position See {@linkcode PieceReader.position}; 0 when absent.
+   */
+  move(window: PieceRange, position = 0): void {
     const { first, end } = this.#window;
-    if (window.first === first && window.end === end) return;
+    this.#position = position;
+    const isNear = position >= this.#told && position < this.#told + STEP;
+    if (window.first === first && window.end === end && isNear) return;
     this.#window = window;
+    this.#told = position;
     this.#host.moved();
   }
 
   /**
-   * Waits for a piece.
+   * Waits for a piece, or for the block of it at which the reader is if that can be read before.
    *
    * @param signal Aborts the wait.
    * @throws The signal's reason, or an error that says why the piece won't come.
@@ -248,8 +304,14 @@ const LEAST_SHARE = 4;
  *
  * @param peer The peer that takes more requests.
  * @param peers Every connected peer.
+ * @param blocks Number of blocks to share; all of the piece when absent.
  */
-export function shareOf(peer: Peer, piece: PartialPiece, peers: Iterable<Peer>): number {
+export function shareOf(
+  peer: Peer,
+  piece: PartialPiece,
+  peers: Iterable<Peer>,
+  blocks: number = piece.blockCount,
+): number {
   let total = 0;
   let count = 0;
   for (const other of peers) {
@@ -257,10 +319,10 @@ export function shareOf(peer: Peer, piece: PartialPiece, peers: Iterable<Peer>):
     total += other.down.rate;
     count++;
   }
-  if (count <= 1) return piece.blockCount;
+  if (count <= 1) return blocks;
   // While no rate is known, all peers count alike.
   const part = total > 0 ? peer.down.rate / total : 1 / count;
-  return Math.max(LEAST_SHARE, Math.ceil(piece.blockCount * part));
+  return Math.max(LEAST_SHARE, Math.ceil(blocks * part));
 }
 
 /**
@@ -271,6 +333,20 @@ export function shareOf(peer: Peer, piece: PartialPiece, peers: Iterable<Peer>):
 export function busyWithOthers(index: number, peers: Iterable<Peer>): Peer[] {
   const isBusy = (peer: Peer) => !peer.closed && peer.requests.size > 0;
   return Array.from(peers).filter((peer) => isBusy(peer) && peer.pieces.has(index) && peer.wouldSend(index));
+}
+
+/** Blocks after a reader's position that it needs so soon that requests for them stand when it seeks. */
+const SOON = 64;
+
+/**
+ * Returns `true` if no reader of a piece needs a block soon.
+ *
+ * @param begin Offset of the block in the piece.
+ * @param positions Blocks at which readers are.
+ */
+export function isElsewhere(begin: number, positions: readonly number[]): boolean {
+  const block = begin / BLOCK_SIZE;
+  return positions.every((position) => block < position || block >= position + SOON);
 }
 
 /**

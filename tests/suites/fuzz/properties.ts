@@ -19,6 +19,7 @@ import "../../swarm/peers/connection_manager_test.ts";
 import "../../swarm/peers/connection_quota_test.ts";
 import "../../swarm/peers/shared_connections_test.ts";
 import "../../swarm/pieces/large_pieces_on_disk_test.ts";
+import "../../swarm/pieces/block_stream_test.ts";
 import "../../swarm/pieces/piece_download_property_test.ts";
 import "../../swarm/pieces/wrong_blocks_test.ts";
 import "../../tracker/announcer_change_test.ts";

@@ -38,6 +38,8 @@ export class Lab {
   readonly #pieceCount: number;
   readonly #pieceSize: number;
   readonly #torrent: MerkleTorrent | null;
+  /** Called when a piece is done. */
+  arrived = (_index: number): void => {};
   /** Called when an address has certainly sent wrong data. */
   banned = (_host: string): void => {};
   write = (): Promise<void> => Promise.resolve();
@@ -79,6 +81,7 @@ export class Lab {
       hasPlace: (index) => this.hasPlace(index),
       pieceDone: (index) => {
         this.log.push(`done ${index}`);
+        this.arrived(index);
         for (const peer of this.peers) { // as Torrent does
           if (peer.pieces.has(index) && --peer.wanted === 0) peer.setInterested(false);
         }

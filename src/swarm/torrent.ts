@@ -16,7 +16,7 @@ import type { InfoHashes } from "../base/info_hashes.ts";
 import { infoHashesOf, type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
 import { type Block, type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
 import type { MoveProgress, StartMode } from "../storage/mod.ts";
-import type { AddOptions, PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
+import type { AddOptions, PeerFinder, Survivor, TorrentOptions, Twin, UnnamedEvent } from "./torrent_options.ts";
 import type { PeerSource } from "./peers/candidates.ts";
 import { checkFiles, checkSelection, type FileSelection, isMagnet, selectionOf, withFiles } from "./file_selection.ts";
 import { duplicateError, reasonAgainstDuplicate } from "./duplicate_add.ts";
@@ -101,6 +101,8 @@ export class Torrent implements TorrentHandle {
   #replacedDownloaded = 0;
   /** Blocks that could not be read and are still to be handled, at most one per piece. */
   readonly #lost = new Map<number, Block>();
+  /** Torrents that turned out to be the same as this one, and join it when its metadata is known. */
+  readonly #twins: Twin[] = [];
   /** `true` if the completion of the wanted files has been reported. */
   #isFinished = false;
   #seat: TickerSeat | null = null;
@@ -510,9 +512,29 @@ export class Torrent implements TorrentHandle {
     this.#moreWebSeeds.push(...webSeeds);
     this.#content?.addWebSeeds(webSeeds);
     this.#seat?.wake();
-    if (isMagnet(source)) return;
+    if (isMagnet(source)) return this.#meta === null ? this.#learn(infoHashesOf(source)) : undefined;
     if (this.#meta !== null) return void this.#options.shared.dht?.addHosts(source.nodes);
     this.#search?.give(source);
+  }
+
+  /** See {@linkcode Twin.join}. */
+  join(other: Survivor, meta: Metainfo): void {
+    if (isOver(this.#state)) return;
+    if (this.#add.metadataOnly) return this.#search?.give(meta);
+    const { source } = this.#options;
+    const webSeeds = [...source.webSeeds, ...this.#moreWebSeeds];
+    const peers = [...this.#add.peers ?? [], ...this.#swarm.dialled];
+    try {
+      other.merge({ ...source, trackers: this.trackers, webSeeds }, { ...this.#add, trackers: [], peers });
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.#metadata.resolve(meta);
+    other.finished.then(this.#finish.resolve, this.#finish.reject);
+    const message = `it is the same torrent as ${other.name}, which goes on for both`;
+    this.#tell({ event: "warning", message, where: this.#name });
+    this.#options.joined();
+    void this.stop();
   }
 
   /** Adds the user's trackers. A private torrent keeps to its own, if it has any (BEP 27). */
@@ -634,6 +656,7 @@ export class Torrent implements TorrentHandle {
       return void this.stop();
     }
     signal.throwIfAborted();
+    for (const twin of this.#twins.splice(0)) twin.join(this, meta);
     await this.#check(mode, signal);
   }
 
@@ -656,11 +679,11 @@ export class Torrent implements TorrentHandle {
     this.#warnLeftOut({ trackers: [...source.trackers, ...(this.#add.trackers ?? [])], webSeeds: [] }, meta);
   }
 
-  /** Takes the info-hashes of the metadata, which may be more than those of the magnet link. */
+  /** Takes info-hashes of the metadata or of another source, which may be more than those of the magnet link. */
   #learn(infoHashes: InfoHashes): void {
     const more = infoHashes.onWire.filter((infoHash) => !this.infoHashes.has(infoHash));
     if (more.length === 0) return;
-    this.#options.named(infoHashes);
+    this.#twins.push(...this.#options.named(infoHashes));
     this.infoHashes = infoHashes;
     for (const infoHash of more) this.#finder.addInfoHash(infoHash);
   }
@@ -727,7 +750,7 @@ export class Torrent implements TorrentHandle {
   async #place(): Promise<void> {
     const { folder, incomplete = folder } = this.#add;
     const { platform: { files } } = this.#options.shared;
-    const place = await folderToOpen(this.#meta!, { files, infoHash: this.infoHash, folder, incomplete });
+    const place = await folderToOpen(this.#meta!, { files, infoHash: this.#meta!.infoHash, folder, incomplete });
     this.#isPlaced = true;
     if (place === this.#folder) return;
     await this.#content!.close("its data is elsewhere");

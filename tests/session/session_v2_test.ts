@@ -112,14 +112,13 @@ Deno.test("Session finishes a v2 torrent of the run before, without checking it 
   assertEquals([torrent.infoHash.hex, torrent.snapshot().downloaded], [meta.infoHash.hex, 0]);
 });
 
-Deno.test("Session and verify() refuse v2 torrents whose hashes are missing, by torrent and by magnet link", async () => {
+Deno.test("Session and verify() refuse v2 torrents whose hashes are missing", async () => {
   await using lab = new Lab();
   const meta = parseMetainfo(v2(TREE, { layers: null }));
   const folder = lab.make("out");
   const { session, events } = await lab.session();
   const tries = [
     () => session.add(meta, { folder }),
-    () => session.add(parseMagnet(magnetOf(meta)), { folder }),
     () => verify(meta, { platform, folder }),
   ];
   for (const attempt of tries) {

@@ -14,7 +14,15 @@ export { describe, type TorrentDescription } from "./describe.ts";
 export { MetainfoError } from "./errors.ts";
 export { formatMagnet, isInfoHash, type Magnet, parseMagnet, wrongInfoHash } from "./magnet.ts";
 export { mergePlaces, mergeSources, type Places } from "./merge.ts";
-export { magnetOf, type Metainfo, type MetainfoFile, pieceHash, pieceSize, type TorrentVersion } from "./metainfo.ts";
+export {
+  magnetOf,
+  type Metainfo,
+  type MetainfoFile,
+  pieceHash,
+  pieceSize,
+  topicsOf,
+  type TorrentVersion,
+} from "./metainfo.ts";
 export { infoHashesOf } from "./info_hashes.ts";
 export { isFolder, originalPaths } from "./original_path.ts";
 export {

@@ -15,6 +15,7 @@ import {
   MAX_EXACT_SOURCES,
   MAX_MAGNET_HOPS,
 } from "../base/defences.ts";
+import type { InfoHash, InfoHashV2 } from "../base/info_hash.ts";
 import type { BudgetedRead, ReadBudget } from "../base/read_budget.ts";
 import {
   hasHashes,
@@ -146,7 +147,9 @@ async function fromUrl(
     const found = await reads.run((reading) => request(url, magnet, { ...options, reading }), signal);
     if (!("exactSources" in found)) return found;
     // An indexer may redirect to a magnet link, which may name other exact sources.
-    if (!found.infoHash.equals(magnet.infoHash)) throw new Error("it redirects to the magnet link of another torrent");
+    if (!infoHashesOf(magnet).onWire.some((infoHash) => infoHashesOf(found).has(infoHash))) {
+      throw new Error("it redirects to the magnet link of another torrent");
+    }
     if (hops === MAX_MAGNET_HOPS) throw new Error("it redirects from one magnet link to the next");
     const [next] = found.exactSources;
     if (next === undefined) throw new Error("it redirects to a magnet link that names no torrent file");
@@ -191,18 +194,15 @@ async function request(
   }
 }
 
-/** Returns the torrent if it has the info-hashes of the magnet link, which may be one of two. */
-function checked(meta: Metainfo, magnet: Magnet | Metainfo): Metainfo {
-  const { infoHash, infoHashV2 } = magnet;
-  const isOther = infoHashV2 && meta.infoHashV2 && !infoHashV2.equals(meta.infoHashV2);
-  if (infoHashesOf(meta).has(infoHash) && !isOther) return meta;
-  throw new ShoalError("torrent", {
-    what: "the wrong torrent",
-    where: meta.name,
-    why: isOther
-      ? `its v2 info-hash is ${meta.infoHashV2}, not ${infoHashV2}`
-      : `its info-hash is ${meta.infoHash.hex}, not ${infoHash.hex}`,
-  });
+/** Returns the torrent if it has every info-hash of the magnet link. */
+function checked(meta: Metainfo, { infoHashV1, infoHashV2 }: Magnet | Metainfo): Metainfo {
+  const fail = (kind: string, own: InfoHash | InfoHashV2 | null, wanted: InfoHash | InfoHashV2): never => {
+    const why = own === null ? `it has no ${kind}, and ${wanted} was wanted` : `its ${kind} is ${own}, not ${wanted}`;
+    throw new ShoalError("torrent", { what: "the wrong torrent", where: meta.name, why });
+  };
+  if (infoHashV1 !== null && meta.infoHashV1?.hex !== infoHashV1.hex) fail("info-hash", meta.infoHashV1, infoHashV1);
+  if (infoHashV2 !== null && meta.infoHashV2?.hex !== infoHashV2.hex) fail("v2 info-hash", meta.infoHashV2, infoHashV2);
+  return meta;
 }
 
 /** Adds the trackers and web seeds of the link. Its trackers come first, since the user has just supplied them. */

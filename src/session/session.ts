@@ -6,7 +6,7 @@
 
 import { formatAddress, type HostPort, parseIp, type PeerAddress } from "../base/address.ts";
 import { messageOf, ShoalError } from "../base/errors.ts";
-import type { InfoHash } from "../base/info_hash.ts";
+import type { InfoHash, InfoHashV2 } from "../base/info_hash.ts";
 import { type InfoHashes, InfoHashMap } from "../base/info_hashes.ts";
 import type { IpRanges } from "../base/ip_ranges.ts";
 import { MAX_METAINFO_READS } from "../base/defences.ts";
@@ -18,7 +18,6 @@ import { onShortage } from "../platform/descriptors.ts";
 import { ListenError } from "../platform/listen_error.ts";
 import type { Network, Platform } from "../platform/platform.ts";
 import {
-  duplicateError,
   type EventOptions,
   type EventStream,
   type MetadataSearch,
@@ -75,6 +74,10 @@ export class Session {
   readonly #torrents = new InfoHashMap<Torrent>();
   /** Removals in progress, by info-hash. */
   readonly #removing = new InfoHashMap<Promise<void>>();
+  /** Torrents that go on for another one, by the info-hashes that this one still has. */
+  readonly #heirs = new Map<string, Torrent>();
+  /** Torrents that have become one with another, until they have stopped. */
+  readonly #leaving = new Set<Promise<void>>();
   /** Torrents whose files are being removed as well. */
   readonly #discarded = new WeakSet<Torrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
@@ -157,9 +160,13 @@ export class Session {
     setRates(this.#resources, limits);
   }
 
-  /** Returns the torrent with an info-hash, or `null` if the session has none. */
-  get(infoHash: InfoHash): TorrentHandle | null {
-    return this.#torrents.get(infoHash) ?? null;
+  /**
+   * Returns the torrent with an info-hash, or `null` if the session has none.
+   *
+   * @param infoHash The v1 or the v2 info-hash of the torrent, or a truncated v2 info-hash.
+   */
+  get(infoHash: InfoHash | InfoHashV2): TorrentHandle | null {
+    return this.#torrents.get("truncated" in infoHash ? infoHash.truncated : infoHash) ?? null;
   }
 
   /**
@@ -306,12 +313,19 @@ export class Session {
       subscribe: (listener) => this.subscribe((event) => listener(event as TorrentEvent)),
       over: this.#over.promise,
       named: (more) => {
-        const other = [...this.#torrents.all(more)].find((found) => found !== torrent);
-        if (other !== undefined) throw duplicateError(torrent.name, `it is the same torrent as ${other.name}`);
         this.#name(torrent, more);
+        for (const { hex } of more.onWire) this.#heirs.set(hex, torrent);
+        return [...this.#torrents.all(more)].filter((other) => other !== torrent);
+      },
+      joined: () => {
+        this.#forget(torrent);
+        this.#store.remove(source.infoHash);
+        const stopped = torrent.stop();
+        this.#leaving.add(stopped);
+        void stopped.finally(() => this.#leaving.delete(stopped));
       },
       gone: () => {
-        for (const infoHash of this.#torrents.delete(torrent)) this.#resources.encryption.remove(infoHash);
+        this.#forget(torrent);
         this.#store.leave(source.infoHash);
       },
     });
@@ -326,6 +340,16 @@ export class Session {
   /** Accepts connections for a torrent by its info-hashes. The only place that adds some. */
   #name(torrent: Torrent, infoHashes: InfoHashes): void {
     for (const infoHash of this.#torrents.set(infoHashes, torrent)) this.#resources.encryption.add(infoHash);
+  }
+
+  /** Gives the info-hashes of a torrent free, or to the torrent that has turned out to have them as well. */
+  #forget(torrent: Torrent): void {
+    for (const { hex } of torrent.infoHashes.onWire) if (this.#heirs.get(hex) === torrent) this.#heirs.delete(hex);
+    for (const infoHash of this.#torrents.delete(torrent)) {
+      this.#resources.encryption.remove(infoHash);
+      const heir = this.#heirs.get(infoHash.hex);
+      if (heir !== undefined) this.#name(heir, heir.infoHashes);
+    }
   }
 
   /** Resolves the host names of peers that a magnet link names, and adds the peers. */
@@ -450,7 +474,7 @@ export class Session {
     this.#listener?.close();
     this.#local?.stop();
     const torrents = [...this.#torrents.values()].map((torrent) => torrent.stop());
-    const ends = [...torrents, ...this.#removing.values()];
+    const ends = [...torrents, ...this.#removing.values(), ...this.#leaving];
     const done = Promise.all([...ends, this.#reachability?.stop(), this.#dht?.stop()]);
     let expire = () => {};
     const expired = new Promise<void>((resolve) => expire = resolve);

@@ -12,11 +12,19 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import { isDatabaseFault } from "../platform/database_error.ts";
 import type { Database, Platform, SqlValue, Timer } from "../platform/platform.ts";
 import { importTorrents, sweepFiles } from "./state_files.ts";
 import { openOrReplaceDatabase, retryWhileLocked } from "./store_opening.ts";
-import { PUT_TORRENT, type StoredTorrent, torrentOf, type TorrentRecord, valuesOf } from "./store_schema.ts";
+import {
+  PUT_TORRENT,
+  SELECT_TORRENT,
+  type StoredTorrent,
+  torrentOf,
+  type TorrentRecord,
+  valuesOf,
+} from "./store_schema.ts";
 
 export type { StoredTorrent, TorrentRecord };
 
@@ -48,6 +56,8 @@ const PASSING: ReadonlySet<string> = new Set(["peer", "tracker", "checking", "ha
 export interface KeptTorrent {
   /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
+  /** All info-hashes that are known; more may become known. */
+  readonly infoHashes: InfoHashes;
   /** Returns the record to store; `null` to store none. */
   record(): TorrentRecord | null;
   /** Returns the torrent file; `null` while the metadata is unknown. */
@@ -84,6 +94,8 @@ export interface SessionStoreOptions {
 /** Store's state of a torrent in the session. */
 interface Entry {
   readonly torrent: KeptTorrent;
+  /** Info-hash of the row: another one of the torrent's if a run before has stored it by that. */
+  readonly key: InfoHash;
   readonly addedAt: number;
   /** `true` if the row is of a permanent torrent, added as one-off in this session: only its traffic is written. */
   readonly isGuest: boolean;
@@ -173,12 +185,14 @@ export class SessionStore {
   /** Starts storing a torrent of the session. */
   add(torrent: KeptTorrent): void {
     if (this.#database === null || this.#isClosed) return;
-    const there = this.#stored(torrent.infoHash);
+    const there = torrent.infoHashes.onWire.map((infoHash) => this.#stored(infoHash)).find((row) => row !== null) ??
+      null;
     const now = this.#platform.wallClock();
     // A torrent that is being removed with its files counts as new when it is added again.
     const isLasting = there !== null && !there.oneOff && there.state !== "removing";
     const entry: Entry = {
       torrent,
+      key: there?.infoHash ?? torrent.infoHash,
       addedAt: there?.addedAt ?? now,
       isGuest: isLasting && (torrent.record()?.oneOff ?? false),
       doneAt: there?.doneAt ?? null,
@@ -188,7 +202,7 @@ export class SessionStore {
       counted: { downloaded: 0, uploaded: 0 },
       isGone: false,
     };
-    this.#removed.delete(torrent.infoHash.hex);
+    for (const { hex } of [entry.key, ...torrent.infoHashes.onWire]) this.#removed.delete(hex);
     this.#entries.set(torrent.infoHash.hex, entry);
     this.#trafficTimer ??= this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#pollTraffic());
     this.#touch(entry);
@@ -226,8 +240,12 @@ export class SessionStore {
     const entry = this.#entries.get(infoHash.hex);
     if (entry) this.#dirty.delete(entry);
     this.#entries.delete(infoHash.hex);
-    this.#files.delete(infoHash.hex);
-    this.#removed.set(infoHash.hex, infoHash);
+    const used = new Set(Array.from(this.#entries.values(), ({ key }) => key.hex));
+    for (const key of [infoHash, ...(entry ? [entry.key, ...entry.torrent.infoHashes.onWire] : [])]) {
+      if (used.has(key.hex)) continue; // of a torrent that goes on for the removed one
+      this.#files.delete(key.hex);
+      this.#removed.set(key.hex, key);
+    }
     this.#schedule(SOON_MS);
   }
 
@@ -243,7 +261,10 @@ export class SessionStore {
     const select = "SELECT bytes, used_at FROM metainfo WHERE info_hash = ?";
     const row = this.#read((database) => database.prepare(select).get(infoHash.bytes));
     const bytes = row?.["bytes"];
-    if (!(bytes instanceof Uint8Array)) return null;
+    if (!(bytes instanceof Uint8Array)) {
+      const other = this.#stored(infoHash)?.infoHash;
+      return other === undefined || other.equals(infoHash) ? null : await this.load(other);
+    }
     const now = this.#platform.wallClock();
     if (Math.abs(now - Number(row?.["used_at"])) > DAY_MS) {
       this.#files.set(infoHash.hex, { infoHash, bytes: bytes as Bytes }); // writing it again updates `used_at`
@@ -422,7 +443,7 @@ export class SessionStore {
   /** Returns the number of bytes of the torrent file written. */
   #writeFile(database: Database, entry: Entry, now: number): number {
     if (entry.hasFile || entry.isGuest) return 0;
-    const { infoHash } = entry.torrent;
+    const infoHash = entry.key;
     const there = database.prepare("SELECT 1 FROM metainfo WHERE info_hash = ?").get(infoHash.bytes);
     const file = there === null ? entry.torrent.torrentFile() : null;
     if (there === null && file === null) return 0;
@@ -436,23 +457,28 @@ export class SessionStore {
     entry: Entry,
     { now, record }: { readonly now: number; readonly record: TorrentRecord | null },
   ): () => void {
-    const { torrent: { infoHash, traffic: { downloaded, uploaded } }, counted } = entry;
+    const { key, torrent: { infoHash, infoHashes: { v1, v2 }, traffic: { downloaded, uploaded } }, counted } = entry;
     let { doneAt } = entry;
     if (record?.done === true) doneAt ??= now;
     if (record?.done === false) doneAt = null;
     const values: SqlValue[] = record
-      ? [doneAt, ...valuesOf({ ...record, folder: absolutePath(record.folder, this.#here) })]
+      ? [
+        doneAt,
+        v1?.bytes ?? null,
+        v2?.bytes ?? null,
+        ...valuesOf({ ...record, folder: absolutePath(record.folder, this.#here) }),
+      ]
       : [];
     const written = JSON.stringify(values);
     const isOld = now - entry.touchedAt > DAY_MS;
     if (record && (written !== entry.written || isOld)) {
-      database.prepare(PUT_TORRENT).run(infoHash.bytes, entry.addedAt, doneAt, now, ...values.slice(1));
+      database.prepare(PUT_TORRENT).run(key.bytes, entry.addedAt, doneAt, now, ...values.slice(1));
     }
     const more = { downloaded: downloaded - counted.downloaded, uploaded: uploaded - counted.uploaded };
     if (more.downloaded !== 0 || more.uploaded !== 0 || entry.isGone) {
       const set = "SET downloaded = downloaded + ?, uploaded = uploaded + ?";
       database.prepare(`UPDATE torrents ${set}, touched_at = ? WHERE info_hash = ?`)
-        .run(more.downloaded, more.uploaded, now, infoHash.bytes);
+        .run(more.downloaded, more.uploaded, now, key.bytes);
       database.prepare(`UPDATE session ${set}`).run(more.downloaded, more.uploaded);
     }
     return () => {
@@ -463,9 +489,10 @@ export class SessionStore {
   }
 
   #stored(infoHash: InfoHash): StoredTorrent | null {
-    const select = "SELECT * FROM torrents WHERE info_hash = ?";
-    const row = this.#read((database) => database.prepare(select).get(infoHash.bytes));
-    return row && torrentOf(row);
+    const { bytes } = infoHash;
+    const rows = this.#read((database) => database.prepare(SELECT_TORRENT).all(bytes, bytes, bytes));
+    const torrents = (rows ?? []).map(torrentOf).filter((torrent) => torrent !== null);
+    return torrents.find((torrent) => torrent.infoHash.equals(infoHash)) ?? torrents[0] ?? null;
   }
 
   /** Runs a query; returns `null` if the database can't be read. */

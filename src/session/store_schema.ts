@@ -6,7 +6,8 @@
  * @module
  */
 
-import { InfoHash } from "../base/info_hash.ts";
+import { InfoHash, InfoHashV2 } from "../base/info_hash.ts";
+import { InfoHashes } from "../base/info_hashes.ts";
 import { DatabaseError } from "../platform/database_error.ts";
 import { FILE_PRIORITIES, type FilePriority } from "../swarm/mod.ts";
 import type { Database, SqlRow, SqlValue } from "../platform/platform.ts";
@@ -50,8 +51,10 @@ export interface TorrentRecord {
 
 /** A torrent as read from the database. */
 export interface StoredTorrent extends Omit<TorrentRecord, "done"> {
-  /** Info-hash of the torrent. */
+  /** Info-hash by which the torrent is stored: one of those on the wire. */
   readonly infoHash: InfoHash;
+  /** All info-hashes that are known. */
+  readonly infoHashes: InfoHashes;
   /** When the torrent was first added, milliseconds since 1970. */
   readonly addedAt: number;
   /** When all wanted bytes were on disk, milliseconds since 1970; `null` if the torrent is incomplete. */
@@ -100,6 +103,11 @@ export const MIGRATIONS: readonly string[] = [
      swept_at INTEGER NOT NULL
    ) STRICT;
    INSERT INTO session VALUES (1, 0, 0, 0);`,
+  // A row of an older version has neither, and its torrent is v1. The key of a row is one of two, and doesn't tell which.
+  `ALTER TABLE torrents ADD COLUMN info_hash_v1 BLOB;
+   ALTER TABLE torrents ADD COLUMN info_hash_v2 BLOB;
+   CREATE INDEX torrents_v1 ON torrents (info_hash_v1);
+   CREATE INDEX torrents_v2 ON torrents (substr(info_hash_v2, 1, 20));`,
 ];
 
 /**
@@ -164,16 +172,32 @@ const RECORD_COLUMNS: readonly string[] = [
   "one_off",
 ];
 
+/** Columns that keep their value when the new one is unknown. */
+const LASTING: ReadonlySet<string> = new Set(["magnet", "info_hash_v1", "info_hash_v2"]);
+
+/** Selects the rows of a torrent by an info-hash on the wire, which is given three times; the oldest row first. */
+export const SELECT_TORRENT = `SELECT * FROM torrents
+  WHERE info_hash = ? OR info_hash_v1 = ? OR substr(info_hash_v2, 1, 20) = ? ORDER BY added_at, rowid`;
+
 /**
  * Inserts or updates a torrent's row, except its traffic totals. Values: info-hash, `added_at`, `done_at`,
- * `touched_at`, then those of {@linkcode valuesOf}.
+ * `touched_at`, v1 and v2 info-hash, then those of {@linkcode valuesOf}.
  */
-export const PUT_TORRENT = putStatement(["info_hash", "added_at", "done_at", "touched_at", ...RECORD_COLUMNS]);
+export const PUT_TORRENT = putStatement([
+  "info_hash",
+  "added_at",
+  "done_at",
+  "touched_at",
+  "info_hash_v1",
+  "info_hash_v2",
+  ...RECORD_COLUMNS,
+]);
 
 function putStatement(columns: readonly string[]): string {
   // A restored torrent is added from its torrent file and has no magnet link. The stored link stays, in case the
-  // torrent file is lost.
-  const better = (column: string) => column === "magnet" ? "COALESCE(excluded.magnet, magnet)" : `excluded.${column}`;
+  // torrent file is lost. A magnet link may know only one of two info-hashes.
+  const better = (column: string) =>
+    LASTING.has(column) ? `COALESCE(excluded.${column}, ${column})` : `excluded.${column}`;
   const changes = columns.slice(1).map((column) => `${column} = ${better(column)}`);
   return `INSERT INTO torrents (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})
     ON CONFLICT (info_hash) DO UPDATE SET ${changes.join(", ")}`;
@@ -215,6 +239,9 @@ export function torrentOf(row: SqlRow): StoredTorrent | null {
   if (typeof name !== "string" || typeof folder !== "string" || folder === "") return null;
   if (typeof state !== "string" || !STATES.includes(state)) return null;
   if (!isTextOrNull(magnet) || !isTextOrNull(error)) return null;
+  const infoHash = new InfoHash(hash);
+  const infoHashes = infoHashesOf(row, infoHash);
+  if (infoHashes === null) return null;
   const files = listOf(row["files"], isIndex);
   const priorities = listOf(row["priorities"], isPriority);
   const trackers = listOf(row["trackers"], (tier) => Array.isArray(tier) && tier.length > 0 && tier.every(isUrl));
@@ -222,7 +249,8 @@ export function torrentOf(row: SqlRow): StoredTorrent | null {
   const rate = (column: string): number | null => count(column) || null;
   const count = (column: string): number => Math.max(0, Number(row[column]) || 0);
   return {
-    infoHash: new InfoHash(hash),
+    infoHash,
+    infoHashes,
     name,
     magnet,
     folder,
@@ -242,6 +270,16 @@ export function torrentOf(row: SqlRow): StoredTorrent | null {
     downloaded: count("downloaded"),
     uploaded: count("uploaded"),
   };
+}
+
+/** Returns the info-hashes of a row; `null` if they are invalid. */
+function infoHashesOf({ info_hash_v1: v1, info_hash_v2: v2 }: SqlRow, key: InfoHash): InfoHashes | null {
+  if (v1 === null && v2 === null) return new InfoHashes(key, null);
+  const first = v1 instanceof Uint8Array && v1.length === InfoHash.LENGTH ? new InfoHash(v1) : null;
+  const second = v2 instanceof Uint8Array && v2.length === InfoHashV2.LENGTH ? new InfoHashV2(v2) : null;
+  if ((first === null) !== (v1 === null) || (second === null) !== (v2 === null)) return null;
+  const found = new InfoHashes(first, second);
+  return found.has(key) ? found : null;
 }
 
 function isTextOrNull(value: unknown): value is string | null {

@@ -7,6 +7,7 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import {
   formatMagnet,
   infoHashesOf,
@@ -15,6 +16,7 @@ import {
   numberedFiles,
   parseMagnet,
   parseMetainfo,
+  topicsOf,
   torrentFile,
 } from "../metainfo/mod.ts";
 import type { FilePriority, TorrentHandle, TorrentState } from "../swarm/mod.ts";
@@ -28,6 +30,8 @@ import type { StoredTorrent } from "./store_schema.ts";
 export interface Recordable {
   /** Info-hash of the torrent. */
   readonly infoHash: InfoHash;
+  /** All info-hashes that are known. */
+  readonly infoHashes: InfoHashes;
   /** Name, safe to print. */
   readonly name: string;
   /** Metadata; `null` while unknown. */
@@ -79,6 +83,9 @@ export function keptTorrent(torrent: Recordable, { source, add, oneOff, isRemovi
   const magnet = isMagnet(source) ? formatMagnet(source) : null;
   return {
     infoHash: torrent.infoHash,
+    get infoHashes() {
+      return torrent.infoHashes;
+    },
     record() {
       if (add.metadataOnly) return null;
       const { name, folder, sequential, priorities, trackers, paused, state, error, limits } = torrent;
@@ -151,7 +158,8 @@ export async function restoreTorrents(
   const { session } = options;
   const torrents: TorrentHandle[] = [];
   for (const kept of store.torrents()) {
-    if ((kept.oneOff && kept.state !== "removing") || session.get(kept.infoHash) !== null) continue;
+    if (kept.oneOff && kept.state !== "removing") continue;
+    if ([kept.infoHash, ...kept.infoHashes.onWire].some((infoHash) => session.get(infoHash) !== null)) continue;
     const file = await store.load(kept.infoHash);
     await options.yieldToEventLoop();
     if (options.isOver()) break;
@@ -210,7 +218,7 @@ function adjust(torrent: TorrentHandle, { priorities, maxDown, maxUp, state }: S
 
 /** Parses a stored torrent file; returns `null` if it is missing or unusable. */
 function parsed(
-  { infoHash }: StoredTorrent,
+  { infoHash, infoHashes }: StoredTorrent,
   file: Bytes | null,
   { portable, onWarning }: RestoreOptions,
 ): Metainfo | null {
@@ -218,8 +226,10 @@ function parsed(
   const source = `the torrent ${infoHash.hex} of the last run`;
   try {
     const meta = parseMetainfo(file, { portable, source });
+    const { v1, v2 } = infoHashes;
+    const isSame = v2 === null ? v1!.hex === meta.infoHashV1?.hex : v2.hex === meta.infoHashV2?.hex;
     // A hybrid that was added by its v2 info-hash alone keeps that name.
-    if (infoHashesOf(meta).has(infoHash)) return { ...meta, infoHash };
+    if (isSame) return { ...meta, infoHash };
     const why = `its info-hash is ${meta.infoHash.hex}`;
     throw new ShoalError("torrent", { what: "the wrong torrent", where: source, why });
   } catch (error) {
@@ -230,7 +240,10 @@ function parsed(
 }
 
 /** Makes a magnet link for a torrent whose torrent file is lost: peers may still have the metadata. */
-function linkTo({ infoHash, name, magnet }: StoredTorrent): Magnet {
-  const link = parseMagnet(magnet ?? infoHash.hex);
-  return link.infoHash.equals(infoHash) ? link : { ...parseMagnet(infoHash.hex), displayName: name };
+function linkTo({ infoHashes: { v1, v2 }, name, magnet }: StoredTorrent): Magnet {
+  const own = parseMagnet(`magnet:?${topicsOf({ infoHashV1: v1, infoHashV2: v2 }).join("&")}`);
+  const link = magnet === null ? null : parseMagnet(magnet);
+  const isOurs = link !== null && infoHashesOf(own).has(link.infoHash);
+  const { infoHash, infoHashV1, infoHashV2 } = own;
+  return isOurs ? { ...link, infoHash, infoHashV1, infoHashV2 } : { ...own, displayName: name };
 }

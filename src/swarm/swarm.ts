@@ -136,6 +136,11 @@ export class Swarm implements PeerHost {
     return this.#peers.all;
   }
 
+  /** Addresses of the connected peers on which they can be dialled. */
+  get dialled(): PeerAddress[] {
+    return Array.from(this.#peers.all).filter(({ incoming }) => !incoming).map(({ address }) => address);
+  }
+
   /** `true` if there are no connections. */
   get isEmpty(): boolean {
     return this.#peers.size === 0;

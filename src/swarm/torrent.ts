@@ -13,10 +13,18 @@ import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { InfoHashes } from "../base/info_hashes.ts";
-import { hasHashes, infoHashesOf, type Magnet, type Metainfo, numberedFiles, safeName } from "../metainfo/mod.ts";
+import {
+  hasHashes,
+  hasLayers,
+  infoHashesOf,
+  type Magnet,
+  type Metainfo,
+  numberedFiles,
+  safeName,
+} from "../metainfo/mod.ts";
 import { type Block, type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
 import type { MoveProgress, StartMode } from "../storage/mod.ts";
-import type { AddOptions, PeerFinder, TorrentOptions, UnnamedEvent } from "./torrent_options.ts";
+import type { AddOptions, PeerFinder, Survivor, TorrentOptions, Twin, UnnamedEvent } from "./torrent_options.ts";
 import type { PeerSource } from "./peers/candidates.ts";
 import { checkFiles, checkSelection, type FileSelection, isMagnet, selectionOf, withFiles } from "./file_selection.ts";
 import { duplicateError, reasonAgainstDuplicate } from "./duplicate_add.ts";
@@ -103,6 +111,8 @@ export class Torrent implements TorrentHandle {
   #replacedDownloaded = 0;
   /** Blocks that could not be read and are still to be handled, at most one per piece. */
   readonly #lost = new Map<number, Block>();
+  /** Torrents that turned out to be the same as this one, and join it when its metadata is known. */
+  readonly #twins: Twin[] = [];
   /** `true` if the completion of the wanted files has been reported. */
   #isFinished = false;
   #seat: TickerSeat | null = null;
@@ -520,9 +530,29 @@ export class Torrent implements TorrentHandle {
     this.#moreWebSeeds.push(...webSeeds);
     this.#content?.addWebSeeds(webSeeds);
     this.#seat?.wake();
-    if (isMagnet(source)) return;
+    if (isMagnet(source)) return this.#meta === null ? this.#learn(infoHashesOf(source)) : undefined;
     if (this.#meta !== null) return void this.#options.shared.dht?.addHosts(source.nodes);
     this.#search?.give(source);
+  }
+
+  /** See {@linkcode Twin.join}. */
+  join(other: Survivor, meta: Metainfo): void {
+    if (isOver(this.#state)) return;
+    if (this.#add.metadataOnly) return this.#search?.give(meta);
+    const { source } = this.#options;
+    const webSeeds = [...source.webSeeds, ...this.#moreWebSeeds];
+    const peers = [...this.#add.peers ?? [], ...this.#swarm.dialled];
+    try {
+      other.merge({ ...source, trackers: this.trackers, webSeeds }, { ...this.#add, trackers: [], peers });
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.#metadata.resolve(meta);
+    other.finished.then(this.#finish.resolve, this.#finish.reject);
+    const message = `it is the same torrent as ${other.name}, which goes on for both`;
+    this.#tell({ event: "warning", message, where: this.#name });
+    this.#options.joined();
+    void this.stop();
   }
 
   /** Adds the user's trackers. A private torrent keeps to its own, if it has any (BEP 27). */
@@ -648,6 +678,7 @@ export class Torrent implements TorrentHandle {
       return void this.stop();
     }
     signal.throwIfAborted();
+    for (const twin of this.#twins.splice(0)) twin.join(this, meta);
     await this.#check(mode, signal);
   }
 
@@ -677,11 +708,11 @@ export class Torrent implements TorrentHandle {
     this.#learn(infoHashesOf(meta));
   }
 
-  /** Takes the info-hashes of the metadata, which may be more than those of the magnet link. */
+  /** Takes info-hashes of the metadata or of another source, which may be more than those of the magnet link. */
   #learn(infoHashes: InfoHashes): void {
     const more = infoHashes.onWire.filter((infoHash) => !this.infoHashes.has(infoHash));
     if (more.length === 0) return;
-    this.#options.named(infoHashes);
+    this.#twins.push(...this.#options.named(infoHashes));
     this.infoHashes = infoHashes;
     for (const infoHash of more) this.#finder.addInfoHash(infoHash);
   }
@@ -723,6 +754,7 @@ export class Torrent implements TorrentHandle {
       priorities: this.#priorities,
       readOnly: add.seedOnly ?? false,
       webSeeds: this.#moreWebSeeds,
+      blockHashes: hasLayers(meta) ? this.#swarm.blockHashes : null,
       onWarning: (error) => this.#warn(error),
     });
     return content;

@@ -205,11 +205,37 @@ export interface TorrentOptions {
   /** Settles when the session has ended. */
   readonly over: Promise<void>;
   /**
-   * Called when the metadata tells that peers know the torrent by more info-hashes (BEP 52).
+   * Called when it turns out that peers know the torrent by more info-hashes (BEP 52).
    *
-   * @throws {ShoalError} Of kind `usage` if another torrent of the session has one of them.
+   * @returns Other torrents of the session that have one of them.
    */
-  named(infoHashes: InfoHashes): void;
+  named(infoHashes: InfoHashes): readonly Twin[];
+  /** Called when another torrent of the session goes on for this one. Nothing of it is kept for the next run. */
+  joined(): void;
   /** Called when the torrent has left the session. */
   gone(): void;
+}
+
+/** A torrent that another torrent of the session turns out to be the same as: both halves of a hybrid (BEP 52). */
+export interface Twin {
+  /**
+   * Ends the torrent: the other one goes on for both, with the trackers, web seeds and peers of both. If they can't be
+   * one, as with two folders, the torrent fails with the reason.
+   *
+   * @param other The torrent that goes on.
+   * @param meta Metadata of both.
+   */
+  join(other: Survivor, meta: Metainfo): void;
+}
+
+/** A torrent that goes on for itself and a {@linkcode Twin}. */
+export interface Survivor {
+  readonly name: string;
+  readonly finished: Promise<void>;
+  /**
+   * Takes another source.
+   *
+   * @throws {ShoalError} Of kind `usage` if `add` contradicts how the torrent was added.
+   */
+  merge(source: Metainfo | Magnet, add: AddOptions): void;
 }

@@ -11,6 +11,7 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { ReadBudget } from "../../src/base/read_budget.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
+import { InfoHashes } from "../../src/base/info_hashes.ts";
 import { parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { DatabaseError } from "../../src/platform/database_error.ts";
 import type { Platform } from "../../src/platform/platform.ts";
@@ -88,6 +89,7 @@ const restoreChore: Chore = async (files) => {
     ...RECORD,
     folder: "/unmounted",
     infoHash: new InfoHash(sha1(INFO)),
+    infoHashes: new InfoHashes(new InfoHash(sha1(INFO)), null),
     addedAt: 1,
     doneAt: 1,
     touchedAt: 1,
@@ -126,6 +128,7 @@ const databaseChore: Chore = async (files, clock) => {
   await store.open();
   store.add({
     infoHash: new InfoHash(new Uint8Array(20)),
+    infoHashes: new InfoHashes(new InfoHash(new Uint8Array(20)), null),
     record: () => RECORD,
     torrentFile: () => null,
     traffic: { downloaded: 0, uploaded: 0 },

@@ -6,6 +6,7 @@
  */
 
 import { InfoHash } from "../../src/base/info_hash.ts";
+import { InfoHashes } from "../../src/base/info_hashes.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { type KeptTorrent, SessionStore, type TorrentRecord } from "../../src/session/session_store.ts";
 
@@ -49,6 +50,7 @@ if (import.meta.main) {
   const traffic = { downloaded: 0, uploaded: 0 };
   const torrents = Array.from({ length: COUNT }, (_, i): KeptTorrent => ({
     infoHash: infoHashOf(first + i),
+    infoHashes: new InfoHashes(infoHashOf(first + i), null),
     record: () => recordOf(change),
     torrentFile: () => new Uint8Array(20_000).fill(first + i),
     traffic,

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import type { Bytes } from "../../src/base/bytes.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import type { ShoalError } from "../../src/base/errors.ts";
-import { InfoHash } from "../../src/base/info_hash.ts";
+import { InfoHash, InfoHashV2 } from "../../src/base/info_hash.ts";
+import { InfoHashes } from "../../src/base/info_hashes.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import type { Database, Platform } from "../../src/platform/platform.ts";
 import { FORGET_MS, type KeptTorrent, SessionStore, type TorrentRecord } from "../../src/session/session_store.ts";
@@ -22,6 +23,7 @@ const ROUNDS = Number(Deno.env.get("DAMAGE_ROUNDS") ?? 3);
 /** A torrent whose record a test can change at any time. */
 class FakeTorrent implements KeptTorrent {
   readonly infoHash: InfoHash;
+  infoHashes: InfoHashes;
   readonly traffic = { downloaded: 0, uploaded: 0 };
   now: TorrentRecord;
   file: Bytes | null = null;
@@ -29,6 +31,7 @@ class FakeTorrent implements KeptTorrent {
 
   constructor(number: number, record: Partial<TorrentRecord> = {}) {
     this.infoHash = new InfoHash(new Uint8Array(20).fill(number));
+    this.infoHashes = new InfoHashes(this.infoHash, null);
     this.now = { ...RECORD, ...record };
   }
 
@@ -109,12 +112,59 @@ Deno.test("SessionStore keeps a torrent with everything that was chosen for it",
   const { done: _, ...kept } = record;
   const [stored, ...others] = again.torrents();
   assertEquals(stored?.infoHash.hex, torrent.infoHash.hex);
-  const rest = { addedAt, touchedAt: addedAt, doneAt: null, downloaded: 0, uploaded: 0, infoHash: torrent.infoHash };
+  const { infoHash, infoHashes } = torrent;
+  const rest = { addedAt, touchedAt: addedAt, doneAt: null, downloaded: 0, uploaded: 0, infoHash, infoHashes };
   assertEquals({ ...stored, infoHash: torrent.infoHash }, { ...kept, ...rest });
   assertEquals(others, []);
   await again.close();
   assertEquals(world.warnings, []);
   assertEquals(world.clock.pending, 0);
+});
+
+Deno.test("SessionStore takes the torrents of the first version's database for v1 torrents", async () => {
+  const world = new World();
+  const database = world.database();
+  database.exec(MIGRATIONS[0]!);
+  database.exec(
+    `INSERT INTO torrents VALUES (x'${"07".repeat(20)}', 'old', NULL, '/dl', 0, 0, NULL, '[]', NULL, NULL, '[]',
+    'running', NULL, 0, 1, NULL, 1, 5, 6); PRAGMA user_version = 1`,
+  );
+  const store = await world.open();
+  const [stored] = store.torrents();
+  assertEquals([stored?.name, stored?.downloaded, stored?.infoHashes.v1?.hex], ["old", 5, "07".repeat(20)]);
+  assertEquals([stored?.infoHashes.v2, world.warnings], [null, []]);
+  await store.close();
+});
+
+Deno.test("SessionStore knows a hybrid by either info-hash, and forgets it by either", async () => {
+  const world = new World();
+  const v2 = new InfoHashV2(new Uint8Array(32).fill(2));
+  const byV1 = new FakeTorrent(1);
+  byV1.file = utf8("torrent");
+  const byV2 = new FakeTorrent(2);
+  byV2.infoHashes = new InfoHashes(null, v2);
+  {
+    const store = await world.open();
+    store.add(byV1);
+    byV1.infoHashes = new InfoHashes(byV1.infoHash, v2); // once the metadata is known
+    store.markDirty(byV1.infoHash.hex);
+    await store.close();
+  }
+  {
+    const store = await world.open();
+    assertEquals(await store.load(v2.truncated), byV1.file);
+    store.add(byV2);
+    byV2.now = { ...RECORD, name: "by v2" };
+    await store.flush();
+    const [stored, ...others] = store.torrents();
+    assertEquals([stored?.name, stored?.infoHash.hex, others], ["by v2", byV1.infoHash.hex, []]);
+    assertEquals([stored?.infoHashes.v1?.hex, stored?.infoHashes.v2?.hex], [byV1.infoHash.hex, v2.hex]);
+    store.remove(byV2.infoHash);
+    await store.flush();
+    assertEquals([store.torrents(), await store.load(byV1.infoHash)], [[], null]);
+    await store.close();
+  }
+  assertEquals(world.warnings, []);
 });
 
 Deno.test("SessionStore writes a change at once, then once a second at most, and nothing when nothing has changed", async () => {

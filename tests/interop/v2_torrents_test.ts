@@ -10,7 +10,7 @@ import { Job } from "../support/job.ts";
 import { LIBTORRENT21, testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
 
-/** Prints for each torrent its version, or that it is refused, and the lengths of its files without the last padding. */
+/** Prints for each torrent its version, or that it is refused, its info-hashes, and its files. */
 const PROGRAM = `
 import json, libtorrent as lt, sys
 for number in range(int(sys.argv[1])):
@@ -19,28 +19,42 @@ for number in range(int(sys.argv[1])):
         hashes = info.info_hashes()
         v1, v2 = hashes.has_v1(), hashes.has_v2()
         files = info.files()
-        sizes = [[files.file_size(i), bool(files.file_flags(i) & lt.file_flags_t.flag_pad_file)] for i in range(files.num_files())]
-        print(json.dumps(['hybrid' if v1 and v2 else 'v1' if v1 else 'v2', sizes]))
+        flag = lambda i, flag: bool(files.file_flags(i) & flag)
+        list = [[files.file_size(i), flag(i, files.flag_pad_file), flag(i, files.flag_executable)] for i in range(files.num_files())]
+        version = 'hybrid' if v1 and v2 else 'v1' if v1 else 'v2'
+        print(json.dumps([version, list, str(hashes.v1) if v1 else None, str(hashes.v2) if v2 else None, info.piece_length()]))
     except RuntimeError:
         print(json.dumps(['refused', []]))
 `;
 
-type Verdict = [version: string, sizes: [length: number, pad: boolean][]];
+type Verdict = [
+  version: string,
+  files: [length: number, pad: boolean, executable: boolean][],
+  infoHashV1?: string | null,
+  infoHashV2?: string | null,
+  pieceLength?: number,
+];
 
 function verdictOf(torrent: Uint8Array): Verdict {
   try {
-    const { version, files } = parseMetainfo(torrent);
-    return [version, files.map(({ length, pad }) => [length, pad])];
+    const { version, files, infoHashV1, infoHashV2, pieceLength } = parseMetainfo(torrent);
+    return [
+      version,
+      files.map(({ length, pad, executable }) => [length, pad, executable]),
+      infoHashV1?.hex ?? null,
+      infoHashV2?.hex ?? null,
+      pieceLength,
+    ];
   } catch (error) {
     if (error instanceof ShoalError) return ["refused", []];
     throw error;
   }
 }
 
-/** libtorrent pads the last file of a v2 torrent, too. Padding before and after empty files is the same. */
-function withoutLastPadding([version, sizes]: Verdict): Verdict {
-  const filled = sizes.filter(([length]) => length > 0);
-  return [version, filled.at(-1)?.[1] ? filled.slice(0, -1) : filled];
+/** libtorrent pads the last file of a v2 torrent, too. */
+function withoutLastPadding([version, files, ...rest]: Verdict): Verdict {
+  const last = files.findLastIndex(([length]) => length > 0);
+  return [version, files[last]?.[1] ? files.toSpliced(last, 1) : files, ...rest];
 }
 
 for (

@@ -22,6 +22,13 @@ export interface DecodeOptions {
    */
   readonly strict?: boolean;
   /**
+   * Whether `-0` and `-05` are accepted in spite of `strict`, as libtorrent does in the canonical info dictionaries of v2
+   * torrents. Default: `false`.
+   */
+  readonly allowNegativeZeros?: boolean;
+  /** Largest number of digits of an integer, without its sign. Default: 64. */
+  readonly maxDigits?: number;
+  /**
    * Called for errors that are accepted: leading zeros, and with `allowTrailing` bytes after the value. Only the first
    * error of each kind is reported. The order of keys is not checked.
    *
@@ -42,11 +49,8 @@ export interface DecodeOptions {
 
 const DEFAULT_MAX_DEPTH = 100;
 const DEFAULT_MAX_SIZE = 64 * 1024 * 1024;
-/**
- * Largest number of digits of an integer, without its sign. No protocol exceeds 64 bits (20 digits), and the cost of
- * parsing is quadratic.
- */
-const MAX_DIGITS = 64;
+/** No protocol exceeds 64 bits (20 digits), and the cost of parsing an integer is quadratic. */
+const DEFAULT_MAX_DIGITS = 64;
 /** A length stops growing here: far beyond any input, and far below the point where a number loses exactness. */
 const LENGTH_CAP = 2 ** 40;
 /** Marks the absence of a row. */
@@ -99,7 +103,9 @@ export function decodeDict(input: Uint8Array, options: DecodeOptions = {}): Benc
 class Decoder {
   readonly #source: Bytes;
   readonly #strict: boolean;
+  readonly #allowNegativeZeros: boolean;
   readonly #maxDepth: number;
+  readonly #maxDigits: number;
   readonly #allowTrailing: boolean;
   readonly #onOddity: DecodeOptions["onOddity"];
   /** Errors that were reported to `onOddity`. */
@@ -120,7 +126,9 @@ class Decoder {
     }
     this.#source = input.buffer instanceof ArrayBuffer ? input as Bytes : new Uint8Array(input);
     this.#strict = options.strict ?? false;
+    this.#allowNegativeZeros = options.allowNegativeZeros ?? false;
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
+    this.#maxDigits = options.maxDigits ?? DEFAULT_MAX_DIGITS;
     this.#allowTrailing = options.allowTrailing ?? false;
     this.#onOddity = options.onOddity;
     this.#rows = new Uint32Array(64);
@@ -234,11 +242,11 @@ class Decoder {
     while (isDigit(source[this.#at])) this.#at++;
     const digits = this.#at - first;
     if (digits === 0) this.#fail("a digit");
-    if (source[first] === ZERO && (negative || digits > 1)) {
+    if (source[first] === ZERO && (negative ? !this.#allowNegativeZeros : digits > 1)) {
       this.#odd(start, `an integer ${digits > 1 ? "has a leading zero" : "is a negative zero"}`);
     }
-    if (digits > MAX_DIGITS) {
-      throw new BencodeError(start, `an integer has ${digits} digits, at most ${MAX_DIGITS} are accepted`);
+    if (digits > this.#maxDigits) {
+      throw new BencodeError(start, `an integer has ${digits} digits, at most ${this.#maxDigits} are accepted`);
     }
     if (source[this.#at] !== LETTER_E) this.#fail(`a digit or "e" in an integer`);
     this.#at++;

@@ -1,12 +1,12 @@
 /**
- * Parses the file tree of a v2 or hybrid torrent (BEP 52), and compares the halves of a hybrid.
+ * Parses the file tree of a v2 or hybrid torrent (BEP 52).
  *
  * @module
  */
 
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_FOLDERS } from "../base/defences.ts";
-import { HASH_BYTES } from "../base/merkle.ts";
+import { HASH_BYTES, MERKLE_BLOCK } from "../base/merkle.ts";
 import { BencodeDict, type BencodeValue } from "../bencode/mod.ts";
 import type { Fail } from "./errors.ts";
 import {
@@ -25,6 +25,10 @@ import { describeValue } from "./values.ts";
 
 /** Key of the list in error messages. */
 const TREE = "file tree";
+/** Maximum length of a file in bytes, as in libtorrent, which counts blocks with 30 bits. */
+const MAX_TREE_FILE = (2 ** 30 - 1) * MERKLE_BLOCK - 1;
+/** Maximum length of all files with their padding in bytes, as in libtorrent. */
+const MAX_TREE_TOTAL = 2 ** 48 - 1;
 
 /** Context for parsing a file tree. */
 export interface TreeContext extends FilesContext {
@@ -37,12 +41,14 @@ export interface TreeContext extends FilesContext {
 }
 
 /**
- * Returns the name of the file if a tree consists of one file that is in no folder.
+ * Returns the name of the file if a torrent consists of one file that is in no folder.
  *
- * @param tree The value of `file tree`.
- * @returns The name as text or as bytes, or `null` if there are more files, folders or none.
+ * @param info The info dictionary.
+ * @param tree The value of its `file tree`.
+ * @returns The name as text or as bytes, or `null` if there are more files, folders or none, or a list of v1 files.
  */
-export function singleName(tree: BencodeDict): Uint8Array | string | null {
+export function singleName(info: BencodeDict, tree: BencodeDict): Uint8Array | string | null {
+  if (info.getList("files") !== undefined) return null;
   let name: string | null = null;
   for (const [key, value] of tree.pairs()) {
     if (name !== null || !(value instanceof BencodeDict) || leafOf(value) === undefined) return null;
@@ -134,13 +140,31 @@ function readLeaf(
   if (pad) fail(place.key("attr"), "a file tree has no padding, it is implied (BEP 52)");
   const target = link ? readTarget(leaf, place, context) : null;
   // A link has no bytes, so its length is ignored and may be absent (BEP 47).
-  const length = link ? 0 : readLength(leaf, place, fail);
+  const length = link ? 0 : readTreeLength(leaf, place, context);
   const root = length > 0 ? readRoot(leaf, place, context) : undefined;
-  const { path, own } = isSingle
-    ? { path: [name], own: ownPath([ownName], [name]) }
+  const { path, own, texts } = isSingle
+    ? { path: [name], own: ownPath([ownName], [name]), texts: [ownName] }
     : reader.readNames([...names], () => place.key("name"));
   // A link that is the only file has nothing to point to, so it is a file.
-  return { path, own, length, pad: false, executable, target: isSingle ? null : target, ...(root && { root }) };
+  return {
+    path,
+    own,
+    length,
+    pad: false,
+    executable,
+    target: isSingle ? null : target,
+    names: texts,
+    ...(root && { root }),
+  };
+}
+
+function readTreeLength(leaf: BencodeDict, place: Place, context: TreeContext): number {
+  const length = readLength(leaf, place, context);
+  if (length <= MAX_TREE_FILE) return length;
+  return context.fail(
+    place.key("length"),
+    `a file of a v2 torrent has at most ${MAX_TREE_FILE} bytes, found ${length}`,
+  );
 }
 
 function readRoot(leaf: BencodeDict, place: Place, { fail, info }: TreeContext): Bytes {
@@ -176,79 +200,38 @@ function nameOf(key: string): Uint8Array | string {
   return key;
 }
 
+/** Options for {@linkcode alignFiles}. */
+export interface AlignOptions {
+  /** Length of a piece in bytes. */
+  readonly pieceLength: number;
+  /** Safe name of the torrent. */
+  readonly name: string;
+  /** Rejects the torrent. */
+  readonly fail: Fail;
+}
+
 /**
- * Inserts the padding that a v2 torrent implies: every file with bytes begins with a new piece.
+ * Inserts the padding that a v2 torrent implies: every file with bytes begins with a new piece. As in libtorrent, padding
+ * comes right after the file that doesn't fill its last piece, before empty files.
  *
  * @param entries Files of a file tree.
- * @param layout Length of a piece, and the safe name of the torrent.
- * @returns The files with padding between them. There is none after the last file.
+ * @param options See {@linkcode AlignOptions}.
+ * @returns The files with padding between them, and after the last one.
+ * @throws {MetainfoError} Through `options.fail`.
  */
-export function withPadding(
-  entries: readonly Entry[],
-  { pieceLength, name }: { readonly pieceLength: number; readonly name: string },
-): Entry[] {
-  const padded: Entry[] = [];
-  let over = 0; // bytes of the last file in its last piece
+export function alignFiles(entries: readonly Entry[], { pieceLength, name, fail }: AlignOptions): Entry[] {
+  const aligned: Entry[] = [];
+  let total = 0;
   for (const entry of entries) {
-    if (entry.length > 0) {
-      if (over > 0) padded.push(padding(pieceLength - over, name));
-      over = entry.length % pieceLength;
-    }
-    padded.push(entry);
+    aligned.push(entry);
+    const over = entry.length % pieceLength;
+    if (over > 0) aligned.push(padding(pieceLength - over, name));
+    total += entry.length + (over > 0 ? pieceLength - over : 0);
   }
-  return padded;
+  if (total > MAX_TREE_TOTAL) fail("info.file tree", `the files have more than ${MAX_TREE_TOTAL} bytes together`);
+  return aligned;
 }
 
 function padding(length: number, name: string): Entry {
   return { path: [name, ".pad", String(length)], own: null, length, pad: true, executable: false, target: null };
-}
-
-/**
- * Merges the halves of a hybrid torrent. Refuses the disagreements that libtorrent refuses: other files, another order,
- * other lengths or names, and padding in the v1 half that doesn't let each file begin with a new piece. Attributes and
- * the targets of links may differ; those of the v1 half count.
- *
- * @param v1 Files of the v1 half, with padding.
- * @param tree Files of the file tree.
- * @param context Length of a piece, and what refuses the torrent.
- * @returns The files of the v1 half with the roots of the tree.
- * @throws {MetainfoError} Through `context.fail`.
- */
-export function mergeHalves(
-  v1: readonly Entry[],
-  tree: readonly Entry[],
-  { pieceLength, fail }: { readonly pieceLength: number } & Pick<FilesContext, "fail">,
-): Entry[] {
-  let over = 0;
-  let next = 0;
-  const differ = (index: number, why: string): never => {
-    return fail(`info.files[${index}]`, `the v1 and v2 halves of the torrent don't match: ${why}`);
-  };
-  const merged = v1.map((entry, index): Entry => {
-    if (entry.pad) {
-      if (over === 0 || entry.length !== pieceLength - over) {
-        const room = over === 0 ? "there is none to be" : `it has ${pieceLength - over} bytes`;
-        differ(index, `padding of ${entry.length} bytes where ${room}`);
-      }
-      over = 0;
-      return entry;
-    }
-    const other = tree[next++];
-    if (other === undefined) return differ(index, `the file tree has ${tree.length} files, the list has more`);
-    if (entry.length !== other.length) differ(index, `a file has ${entry.length} bytes or ${other.length}`);
-    if (!isSamePath(entry, other)) differ(index, "a file has two names");
-    if (entry.length > 0) {
-      if (over > 0) differ(index, "a file does not begin with a new piece");
-      over = entry.length % pieceLength;
-    }
-    return other.root ? { ...entry, root: other.root } : entry;
-  });
-  if (next < tree.length) differ(v1.length, `the file tree has ${tree.length} files, the list has ${next}`);
-  return merged;
-}
-
-/** Compares paths as written in the torrent, as far as they could be names of files. */
-function isSamePath(a: Entry, b: Entry): boolean {
-  const [one, other] = [a.own ?? a.path, b.own ?? b.path];
-  return one.length === other.length && one.every((name, i) => name === other[i]);
 }

@@ -27,6 +27,8 @@ export interface FilesContext {
   readonly name: string;
   /** Name of the torrent as written in the torrent. */
   readonly ownName: string;
+  /** Whether the torrent has a file tree (BEP 52), so that only libtorrent decides what is valid. */
+  readonly hasTree: boolean;
   /** Decodes names. */
   readonly text: TextReader;
   /** Options for making paths safe. */
@@ -49,6 +51,8 @@ export interface Entry {
   readonly target: readonly string[] | null;
   /** Root of the file's Merkle tree (BEP 52), if the torrent has one and the file has bytes. */
   readonly root?: Bytes;
+  /** Names as written in the torrent, without the torrent's, if the torrent has a file tree: to compare its halves. */
+  readonly names?: readonly string[];
 }
 
 /**
@@ -58,7 +62,8 @@ export interface Entry {
  * @throws {MetainfoError} Through `context.fail`.
  */
 export function readFiles(info: BencodeDict, context: FilesContext): Entry[] {
-  return withoutPaddingAlone(hasList(info, context) ? readList(info, context) : [readSingle(info, context)], context);
+  const entries = hasList(info, context) ? readList(info, context) : [readSingle(info, context)];
+  return context.hasTree ? entries : withoutPaddingAlone(entries, context);
 }
 
 /**
@@ -137,11 +142,13 @@ function hasList(info: BencodeDict, { warn }: FilesContext): boolean {
 
 function readSingle(info: BencodeDict, context: FilesContext): Entry {
   const attributes = readAttributes(info);
-  const length = readLength(info, new Place(null), context.fail);
+  const length = readLength(info, new Place(null), context);
   // A link that is the only file has nothing to point to, so it is a file. It usually has no data to download.
   const path = [context.name];
   const own = ownPath([context.ownName], path);
-  return { path, own, length, pad: attributes.pad, executable: attributes.executable, target: null };
+  // A name of which nothing is left was replaced by the info-hash.
+  const names = context.hasTree && { names: [safeName(context.ownName) === "" ? context.name : context.ownName] };
+  return { path, own, length, pad: attributes.pad, executable: attributes.executable, target: null, ...names };
 }
 
 /** Treats padding files as ordinary files if there are no other files with data, as other clients do. */
@@ -172,15 +179,24 @@ function readEntry(dict: BencodeDict, place: Place, context: ListContext): Entry
   const attributes = readAttributes(dict);
   const link = attributes.link && !attributes.pad;
   const target = link ? readTarget(dict, place, context) : null;
-  // A link has no bytes in the stream, so its length is ignored and may be absent (BEP 47).
-  const length = link ? 0 : readLength(dict, place, context.fail);
+  // A link has no bytes in the stream, so its length is ignored and may be absent (BEP 47). Where libtorrent alone
+  // decides, that is so for padding as well.
+  const length = link || (attributes.link && context.hasTree) ? 0 : readLength(dict, place, context);
   const variant = dict.getList("path.utf-8") ? "path.utf-8" : "path";
   const names = dict.get(variant);
-  const { path, own } = attributes.pad && isEmpty(names)
-    ? { path: [context.name, ".pad", String(length)], own: null } // BEP 47 allows padding without a name
+  const { path, own, texts } = attributes.pad && !hasNames(names)
+    ? { path: [context.name, ".pad", String(length)], own: null, texts: [] } // BEP 47 allows padding without a name
     : context.reader.read(names, () => place.key(variant));
   const pad = attributes.pad || path[path.length - 1]!.startsWith("_____padding_file_"); // BitComet, before BEP 47
-  return { path, own, length, pad, executable: attributes.executable, target: pad ? null : target };
+  return {
+    path,
+    own,
+    length,
+    pad,
+    executable: attributes.executable,
+    target: pad ? null : target,
+    ...(context.hasTree && { names: texts }),
+  };
 }
 
 const NO_ATTRIBUTES = { pad: false, link: false, executable: false };
@@ -192,10 +208,18 @@ export function readAttributes(dict: BencodeDict): { pad: boolean; link: boolean
   return { pad: attributes.includes("p"), link: attributes.includes("l"), executable: attributes.includes("x") };
 }
 
-/** Reads the length of a file in bytes. */
-export function readLength(dict: BencodeDict, place: Place, fail: Fail): number {
+/**
+ * Reads the length of a file in bytes. An integer that 64 bits can't hold is 0 for libtorrent, and for us where it alone
+ * decides.
+ */
+export function readLength(
+  dict: BencodeDict,
+  place: Place,
+  { fail, hasTree }: Pick<FilesContext, "fail" | "hasTree">,
+): number {
   const value = dict.get("length");
   if (typeof value === "number" && value >= 0) return value;
+  if (hasTree && typeof value === "bigint" && (value >= 2n ** 63n || value <= -(2n ** 63n))) return 0;
   const key = place.key("length");
   if (value === undefined) return fail(key, "it is missing");
   if (typeof value !== "number" && typeof value !== "bigint") {
@@ -205,8 +229,8 @@ export function readLength(dict: BencodeDict, place: Place, fail: Fail): number 
   return fail(key, `a file has at most 2^53 bytes, found ${value}`);
 }
 
-function isEmpty(list: BencodeValue | undefined): boolean {
-  return list === undefined || (list instanceof BencodeList && list.length === 0);
+function hasNames(list: BencodeValue | undefined): boolean {
+  return list instanceof BencodeList && list.length > 0;
 }
 
 /** Reads the target of a symbolic link; returns `null` if there is none. */
@@ -219,6 +243,16 @@ export function readTarget(dict: BencodeDict, place: Place, { reader, warn }: Li
     `expected a list of names, found ${list instanceof BencodeList ? "an empty one" : describeValue(list)}`,
   );
   return null;
+}
+
+/** A path as {@linkcode PathReader} returns it. */
+export interface ReadPath {
+  /** The safe path, the torrent's name first. */
+  readonly path: string[];
+  /** The path as written in the torrent, if it differs and a file system accepts it; else `null`. */
+  readonly own: readonly string[] | null;
+  /** The names as written in the torrent, without the torrent's. */
+  readonly texts: readonly string[];
 }
 
 /**
@@ -240,11 +274,8 @@ export class PathReader {
     this.#context = context;
   }
 
-  /** Reads a path relative to the download folder. `own` is the path as written, where it differs. */
-  read(
-    list: BencodeValue | undefined,
-    key: () => string,
-  ): { readonly path: string[]; readonly own: readonly string[] | null } {
+  /** Reads a path relative to the download folder. */
+  read(list: BencodeValue | undefined, key: () => string): ReadPath {
     const { fail } = this.#context;
     if (list === undefined) return fail(key(), "it is missing");
     if (!(list instanceof BencodeList)) return fail(key(), "expected a list of names");
@@ -254,10 +285,7 @@ export class PathReader {
   }
 
   /** Reads a path of a file tree: names as text or as bytes. */
-  readNames(
-    names: readonly (Uint8Array | string)[],
-    key: () => string,
-  ): { readonly path: string[]; readonly own: readonly string[] | null } {
+  readNames(names: readonly (Uint8Array | string)[], key: () => string): ReadPath {
     this.#count(names.length, key);
     return this.#read(names as readonly (Bytes | string)[], key);
   }
@@ -268,10 +296,7 @@ export class PathReader {
     this.#context.fail(key(), `there are more than ${MAX_PATH_PARTS} names in the paths of all files together`);
   }
 
-  #read(
-    raw: readonly (BencodeValue | string)[],
-    key: () => string,
-  ): { readonly path: string[]; readonly own: readonly string[] | null } {
+  #read(raw: readonly (BencodeValue | string)[], key: () => string): ReadPath {
     const { fail, name, ownName, paths } = this.#context;
     const texts: string[] = [];
     const safe: string[] = [];
@@ -293,7 +318,7 @@ export class PathReader {
     this.#texts = texts;
     this.#safe = safe;
     if (path.length === 1) path.push("_"); // nothing is left of the path
-    return { path, own: ownPath([ownName, ...texts], path) };
+    return { path, own: ownPath([ownName, ...texts], path), texts };
   }
 
   #text(part: BencodeValue | string, key: () => string): string {

@@ -15,13 +15,13 @@ import { MAX_TORRENT_SIZE } from "./parse.ts";
  * Reads the path of every file as written in the torrent. The torrent's name comes first. As in
  * {@linkcode Metainfo.files}, `.utf-8` variants are preferred.
  *
- * @returns One path per file, as names in the torrent's encoding. A single file has the torrent's name alone. The
- * padding that a v2 torrent implies has the names that it has in `files`.
+ * @returns One path per file, as names in the torrent's encoding. A single file has the torrent's name alone. Files of a
+ * hybrid are those of its file tree. The padding that a file tree implies has the names that it has in `files`.
  */
-export function originalPaths(meta: Pick<Metainfo, "info" | "files" | "infoHashV1">): Uint8Array[][] {
+export function originalPaths(meta: Pick<Metainfo, "info" | "files" | "infoHashV2">): Uint8Array[][] {
   const info = decodeDict(meta.info, { maxSize: MAX_TORRENT_SIZE });
   const name = info.getBytes("name.utf-8") ?? info.getBytes("name") ?? new Uint8Array();
-  if (meta.infoHashV1 === null) return pathsOfTree(info.getDict("file tree")!, { name, meta });
+  if (meta.infoHashV2 !== null) return pathsOfTree(info, { name, meta });
   const files = info.getList("files");
   if (files === undefined) return [[name]];
   const paths: Uint8Array[][] = [];
@@ -35,10 +35,11 @@ export function originalPaths(meta: Pick<Metainfo, "info" | "files" | "infoHashV
 }
 
 function pathsOfTree(
-  tree: BencodeDict,
+  info: BencodeDict,
   { name, meta }: { readonly name: Uint8Array; readonly meta: Pick<Metainfo, "files"> },
 ): Uint8Array[][] {
-  const single = singleName(tree);
+  const tree = info.getDict("file tree")!;
+  const single = singleName(info, tree);
   const top = single === null ? [name] : [];
   const leaves = leavesOf(tree);
   return meta.files.map(({ pad, path }) => {

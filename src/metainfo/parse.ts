@@ -7,12 +7,13 @@
 import { type Bytes, fromUtf8Lossy } from "../base/bytes.ts";
 import { InfoHash, InfoHashV2 } from "../base/info_hash.ts";
 import { isPowerOfTwo, MERKLE_BLOCK } from "../base/merkle.ts";
-import { BencodeDict, BencodeError, decodeDict } from "../bencode/mod.ts";
+import { BencodeDict, BencodeError, type BencodeValue, decodeDict } from "../bencode/mod.ts";
 import { sha1, sha256 } from "../platform/start_digest.ts";
 import { type Fail, MetainfoError, type Warn } from "./errors.ts";
-import { mergeHalves, readTree, singleName, withPadding } from "./file_tree.ts";
+import { alignFiles, readTree, singleName } from "./file_tree.ts";
 import { type Entry, type FilesContext, placeFiles, readFiles } from "./files.ts";
 import type { Places } from "./merge.ts";
+import { mergeHalves, withoutTail } from "./hybrid_halves.ts";
 import type { Metainfo } from "./metainfo.ts";
 import { readPieceLayers } from "./piece_layers.ts";
 import { safeName, type SafePathOptions } from "./safe_path.ts";
@@ -32,6 +33,18 @@ export const MAX_TORRENT_SIZE = 64 * 1024 * 1024;
  */
 export const MAX_V2_PIECES = 2 ** 21;
 
+/**
+ * What libtorrent takes for a canonical info dictionary. It allows one level less of nesting than we do in v1 torrents,
+ * and the torrent itself is one.
+ */
+const AS_IN_LIBTORRENT = {
+  maxSize: MAX_TORRENT_SIZE,
+  strict: true,
+  allowNegativeZeros: true,
+  maxDepth: 98,
+  maxDigits: 20,
+} as const;
+
 /** Last second of the year 9999. A later creation date is in milliseconds, as some programs write it. */
 const LAST_SECOND = 253_402_300_799;
 
@@ -45,8 +58,8 @@ export interface ParseOptions extends SafePathOptions {
 }
 
 /**
- * Parses and validates a torrent file: v1, v2 or hybrid (BEP 52). The files of a hybrid are those of its v1 half, with
- * the roots of the v2 half; the halves have to agree.
+ * Parses and validates a torrent file: v1, v2 or hybrid (BEP 52). The halves of a hybrid have to
+ * agree, and its files are those of the v2 half, with the padding of the v1 half.
  *
  * @param bytes The torrent file. The result holds no view of it.
  * @param options See {@linkcode ParseOptions}.
@@ -152,13 +165,12 @@ function readInfo(
   const named = (ownName: string) => ({ ownName, name: safeName(ownName, options) || hex });
   const own = named(readName(info, { text, fail }));
   const pieceLength = readPieceLength(info, { isV2: tree !== null, fail });
-  const parts = { text, paths: options, fail, warn };
+  const parts = { text, paths: options, fail, warn, hasTree: tree !== null };
   const v1 = hasV1 && !isEmptyList(info, tree) ? readFiles(info, { ...own, ...parts }) : null;
   const v2 = tree && readFilesOfTree(tree, { ...parts, info, raw, own, named });
-  const name = v1 || !v2 ? own.name : v2.name;
-  const entries = v1 && v2
-    ? mergeHalves(v1, v2.entries, { pieceLength, fail })
-    : v1 ?? withPadding(v2!.entries, { pieceLength, name });
+  const name = v2?.name ?? own.name;
+  const aligned = v2 && alignFiles(v2.entries, { pieceLength, name, fail });
+  const entries = v1 && aligned ? mergeHalves(v1, aligned, fail) : aligned ? withoutTail(aligned) : v1!;
   const files = placeFiles(entries, { fail });
   const totalLength = files.reduce((sum, file) => sum + file.length, 0);
   const size = files.reduce((sum, file) => sum + (file.pad ? 0 : file.length), 0);
@@ -178,11 +190,16 @@ function readInfo(
     size,
     pieces: hasV1 && pieces ? pieces : new Uint8Array(0),
     files,
-    private: (info.getInt("private") ?? 0) !== 0,
+    private: isSet(info.get("private")),
     source: text.readKey(info, "source"),
     info: raw,
     warnings,
   };
+}
+
+/** Returns `true` for any integer but 0. */
+function isSet(value: BencodeValue | undefined): boolean {
+  return typeof value === "bigint" || (typeof value === "number" && value !== 0);
 }
 
 /**
@@ -201,7 +218,7 @@ function readFileTree(info: BencodeDict, fail: Fail): BencodeDict | null {
     return fail("info.file tree", `expected a dictionary, found ${describeValue(info.get("file tree"))}`);
   }
   try {
-    decodeDict(info.raw, { maxSize: MAX_TORRENT_SIZE, strict: true });
+    decodeDict(info.raw, AS_IN_LIBTORRENT);
   } catch (error) {
     if (!(error instanceof BencodeError)) throw error;
     fail("info", `in a v2 torrent it has to be canonical: ${error.why}`);
@@ -227,7 +244,7 @@ function readFilesOfTree(
     named(ownName: string): Names;
   },
 ): { readonly name: string; readonly entries: readonly Entry[] } {
-  const single = info.getList("files") === undefined ? singleName(tree) : null;
+  const single = singleName(info, tree);
   const isSingle = single !== null;
   const names = isSingle ? named(typeof single === "string" ? single : parts.text.readName(single)) : own;
   const entries = readTree(tree, { ...parts, ...names, isSingle, info: { copy: raw, input: info.raw } });

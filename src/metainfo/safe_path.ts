@@ -42,7 +42,7 @@ const HARMFUL_PORTABLE = /[\p{Cc}\p{Cs}/\\\u061c\u200e\u200f\u202a-\u202e\u2066-
 const DEVICE = /^(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(?:\.|$)/i;
 
 /**
- * Makes a name safe. Path separators and characters that change the writing direction are removed. Control characters
+ * Makes a name safe. NUL, path separators and characters that change the writing direction are removed. Control characters
  * and characters that the system forbids become `_`. A name that is too long is cut, and its extension is kept.
  *
  * @returns The safe name; empty if nothing is left, as of `.`, `..` and `///`.
@@ -116,9 +116,9 @@ function filterName(name: string, portable: boolean): string {
   return safe;
 }
 
-/** Path separators, and characters that reverse the writing direction, so that `txt.exe` is displayed as `exe.txt`. */
+/** NUL, path separators, and characters that reverse the writing direction, so that `txt.exe` is displayed as `exe.txt`. */
 function isLeftOut(code: number): boolean {
-  return code === 0x2f || code === 0x5c || code === 0x61c || code === 0x200e || code === 0x200f ||
+  return code === 0 || code === 0x2f || code === 0x5c || code === 0x61c || code === 0x200e || code === 0x200f ||
     (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 

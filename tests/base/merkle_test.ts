@@ -7,6 +7,7 @@ import {
   layerSize,
   MERKLE_BLOCK,
   MerkleHasher,
+  type MerkleRange,
   MerkleStack,
   pieceLayer,
   proofSteps,
@@ -155,6 +156,113 @@ Deno.test("MerkleHasher.verify() refuses every forgery", () => {
     }),
     { numRuns: 400 },
   );
+});
+
+/** Calls a function for each range of each layer of small trees, with what proves it. */
+function eachRange(
+  visit: (
+    proof: { tree: Bytes[][]; top: number; range: MerkleRange; hashes: Bytes; uncles: Bytes; expected: Bytes },
+  ) => void,
+): void {
+  for (const blockCount of [1, 2, 3, 5, 8, 9]) {
+    const blocks = leaves(blockCount);
+    const tree = wholeTree(blocks);
+    const top = tree.length - 1;
+    for (let layer = 0; layer <= top; layer++) {
+      for (let count = 1; count <= tree[layer]!.length; count *= 2) {
+        for (let index = 0; index < tree[layer]!.length; index += count) {
+          const range = { layer, index, count };
+          const hashes = merkle.slice(merkle.above(blocks, { from: 0, to: layer }), range);
+          const from = layer + heightOf(count);
+          const uncles = merkle.uncles(blocks, { layer: 0, from, index: index / count, to: top });
+          visit({ tree, top, range, hashes, uncles, expected: tree[top]![0]! });
+        }
+      }
+    }
+  }
+}
+
+Deno.test("MerkleHasher.verify() refuses another hash in each place of range and proof, and any other index", () => {
+  eachRange(({ tree, range, hashes, uncles, expected }) => {
+    assert(merkle.verify(range, { hashes, uncles, expected }));
+    for (const [name, part] of Object.entries({ hashes, uncles })) {
+      for (let at = 0; at < part.length; at += HASH_BYTES) {
+        const forged = part.slice();
+        forged[at + 31]! ^= 1;
+        assert(!merkle.verify(range, { hashes, uncles, expected, [name]: forged }), `${name} at ${at}`);
+        const swapped = part.slice();
+        swapped.set(hashAt(part, 0), at);
+        swapped.set(hashAt(part, at / HASH_BYTES), 0);
+        if (!equalBytes(swapped, part)) {
+          assert(!merkle.verify(range, { hashes, uncles, expected, [name]: swapped }), `${name} swapped at ${at}`);
+        }
+      }
+    }
+    const { layer, index, count } = range;
+    for (let other = -count; other < 2 * tree[layer]!.length; other += count / 2) {
+      const same = tree[layer]!.slice(other, other + count);
+      // Where there is nothing but padding, one range is as good as the other.
+      if (other === index || (other >= 0 && equalBytes(concatBytes(same), hashes))) continue;
+      assert(!merkle.verify({ ...range, index: other }, { hashes, uncles, expected }), `${other} for ${index}`);
+    }
+  });
+});
+
+Deno.test("MerkleHasher.verify() takes no hashes of one layer for those of another", () => {
+  eachRange(({ tree, top, range, uncles, expected }) => {
+    const { layer, index, count } = range;
+    for (let other = 0; other <= top; other++) {
+      if (other === layer) continue;
+      const from = Math.floor(index * 2 ** (layer - other) / count) * count;
+      const hashes = tree[other]!.slice(from, from + count);
+      if (hashes.length < count) continue;
+      // A true proof of the other layer has another number of uncles, so that none of this length exists.
+      assert(!merkle.verify(range, { hashes: concatBytes(hashes), uncles, expected }), `layer ${other} for ${layer}`);
+    }
+  });
+});
+
+Deno.test("MerkleHasher takes no block that consists of two hashes for the node above them", () => {
+  for (const count of [2, 3, 4, 7]) {
+    const blocks = leaves(count);
+    const tree = wholeTree(blocks);
+    // The hash of this block is a node of layer 1, and BEP 52 has no mark that tells leaves from nodes.
+    const forged = merkle.block(concatBytes([tree[0]![0]!, tree[0]![1]!]));
+    assertEquals(forged, tree[1]![0]!);
+    const to = heightOf(count);
+    const expected = merkle.root(blocks, { from: 0, to });
+    const shorter = concatBytes([forged, ...tree[1]!.slice(1)]);
+    assertEquals(merkle.root(shorter, { from: 1, to }), expected);
+    // What protects is that the number of layers follows from the length of the file.
+    assert(!equalBytes(merkle.root(shorter, { from: 0, to }), expected));
+    const stack = new MerkleStack(merkle);
+    for (let i = 0; i < shorter.length / HASH_BYTES; i++) stack.add(hashAt(shorter, i));
+    assert(!equalBytes(stack.finish(to), expected));
+  }
+});
+
+Deno.test("MerkleHasher.prove() gives padding for what lies past the end of a file, and verify() takes nothing else", () => {
+  const blocks = leaves(9); // seven places of padding
+  const tree = wholeTree(blocks);
+  for (const [layer, index, count] of [[0, 8, 8], [0, 12, 4], [1, 6, 2], [1, 4, 4], [2, 3, 1]] as const) {
+    const range = { layer, index, count };
+    const lower = merkle.above(blocks, { from: 0, to: layer });
+    const proof = merkle.prove(lower, { ...range, proofLayers: 4 - layer - 1 });
+    const [hashes, uncles] = [proof.subarray(0, count * HASH_BYTES), proof.subarray(count * HASH_BYTES)];
+    assertEquals(hashes, concatBytes(tree[layer]!.slice(index, index + count)));
+    assertEquals(hashAt(hashes, count - 1), merkle.padding(layer));
+    const trusted = { uncles, expected: tree[4]![0]! };
+    const missing = 4 - layer - heightOf(count) - uncles.length / HASH_BYTES;
+    const more = merkle.uncles(blocks, { layer: 0, from: 4 - missing, index: 1, to: 4 });
+    const whole = { ...trusted, uncles: concatBytes([uncles, more]) };
+    assert(merkle.verify(range, { hashes, ...whole }));
+    const forged = hashes.slice();
+    forged.set(sha256(Uint8Array.of(1)), (count - 1) * HASH_BYTES);
+    assert(!merkle.verify(range, { hashes: forged, ...whole }));
+    // The padding of another layer is another hash.
+    forged.set(merkle.padding(layer + 1), (count - 1) * HASH_BYTES);
+    assert(!merkle.verify(range, { hashes: forged, ...whole }));
+  }
 });
 
 Deno.test("MerkleHasher.verify() refuses ranges that can't be", () => {

@@ -20,7 +20,7 @@ const NAMES: [name: string, portable: string, unix: string][] = [
   ["//\\", "", ""],
   ["/a/", "a", "a"],
   ["a\\b", "ab", "ab"],
-  ["\0foo", "_foo", "_foo"],
+  ["\0foo", "foo", "foo"],
   ["\b?filename=4", "__filename=4", "_?filename=4"],
   ["a\n\r\tb", "a___b", "a___b"],
   ["\x1b[31mred", "_[31mred", "_[31mred"],

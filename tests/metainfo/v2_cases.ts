@@ -4,6 +4,7 @@
  * @module
  */
 
+import { assert } from "@std/assert";
 import { type Bytes, concatBytes, utf8 } from "../../src/base/bytes.ts";
 import {
   A,
@@ -47,6 +48,20 @@ const entry = (path: string, length = 0, more: Dict = {}): Dict => ({ length, pa
 const whole = { files: LIST, pieces: pieces(136_072) };
 const single = { length: A.length, pieces: pieces(A.length) };
 const bytes = (...codes: number[]): Bytes => Uint8Array.from(codes);
+
+/** Replaces a text in a torrent by one of which nothing else depends. */
+function edited(torrent: Bytes, from: string, to: string): Bytes {
+  const text = String.fromCharCode(...torrent);
+  assert(text.includes(from), from);
+  return Uint8Array.from(text.replace(from, to), (char) => char.charCodeAt(0));
+}
+
+/** The longest file that libtorrent takes. */
+const LONGEST = (2 ** 30 - 1) * 16_384 - 1;
+
+function many(count: number, length: number): Value {
+  return Object.fromEntries(Array.from({ length: count }, (_, i) => [`f${i + 10}`, leaf({ length, root: q })]));
+}
 
 function deep(levels: number): Value {
   let node: Value = leaf(B);
@@ -113,7 +128,21 @@ export const V2_CASES: readonly V2Case[] = [
     "v1 pieces without v1 files": v2(TREE, { info: { pieces: pieces(136_072) } }),
     "a list as v1 pieces": v2(TREE, { info: { pieces: [] } }),
     "a number as v1 files": v2(TREE, { info: { files: 5, pieces: pieces(136_072) } }),
-    "90 folders in each other": v2(deep(90)),
+    "94 folders in each other": v2(deep(94)),
+    "a negative zero": edited(v2(TREE, { info: { private: 0 } }), "7:privatei0e", "7:privatei-0e"),
+    "a negative number with a leading zero": edited(v2(TREE, { info: { x: 5 } }), "1:xi5e", "1:xi-05e"),
+    "an integer of 20 digits": v2(TREE, { info: { x: 10n ** 20n - 1n } }),
+    "an integer that 64 bits can't hold as length": v2(withB(leaf({ root: q }, { length: 2n ** 63n }))),
+    "a negative integer that 64 bits can't hold as length": v2(withB(leaf({ root: q }, { length: -(2n ** 63n) }))),
+    "a file of nearly 2^44 bytes": v2({ a: leaf({ length: LONGEST, root: q }) }, {
+      info: { "piece length": 2 ** 28 },
+      layers: {},
+    }),
+    "16 files of nearly 2^48 bytes together": v2(many(16, 2 ** 44 - 2 ** 28), {
+      info: { "piece length": 2 ** 28 },
+      layers: {},
+    }),
+    "a name with NUL in it": v2({ a: leaf(A), "b\0": leaf(B) }),
     "a private torrent": v2(TREE, { info: { private: 1 } }),
     "two files with one root": v2({ a: leaf(A), b: leaf(A) }),
     "2,000,000 pieces": v2({ a: leaf({ length: 16_384 * 2_000_000, root: q }) }, {
@@ -123,6 +152,7 @@ export const V2_CASES: readonly V2Case[] = [
     "a file with the name of BitComet's padding": v2({ _____padding_file_0: leaf(B), a: leaf(A) }),
     "bytes after the torrent": concatBytes([v2(TREE), utf8("xx")]),
   }),
+  ...taken("v2", { "one file with the name ..": v2({ "..": leaf(A) }) }, "2.0"),
   ...taken("v2", { "pieces of 512 MiB": v2(TREE, { info: { "piece length": 2 ** 29 }, layers: {} }) }, "2.1"),
   ...refused("don't lead to its root", {
     "a wrong piece layer": v2(TREE, { layers: new Pairs([[A.root, wrong]]) }),
@@ -181,6 +211,11 @@ export const V2_CASES: readonly V2Case[] = [
       layers: {},
     }),
     "a file of 2^50 bytes": v2({ a: leaf({ length: 2 ** 50, root: q }) }, { layers: {} }),
+    "a file of 2^44 bytes": v2({ a: leaf({ length: LONGEST + 1, root: q }) }, {
+      info: { "piece length": 2 ** 28 },
+      layers: {},
+    }),
+    "16 files of 2^48 bytes together": v2(many(16, LONGEST), { info: { "piece length": 2 ** 28 }, layers: {} }),
   }),
   ...refused("length", {
     "no length": v2(withB(leaf({ root: B.root }))),
@@ -188,7 +223,9 @@ export const V2_CASES: readonly V2Case[] = [
     "only empty files": v2({ b: leaf({ length: 0 }) }),
     "a hybrid with a negative length": v2({ top: leaf(A) }, { info: { ...single, length: -5 } }),
     "a hybrid with a text as length": v2({ top: leaf(A) }, { info: { ...single, length: "x" } }),
-    "a length that is no 64-bit number": v2({ a: leaf({ root: q }, { length: 2n ** 70n }) }, { layers: {} }),
+    "a length that 64 bits can't hold, of the only file": v2({ a: leaf({ root: q }, { length: 2n ** 64n }) }, {
+      layers: {},
+    }),
   }),
   ...refused("pieces root", {
     "no root": v2(withB(leaf({ length: 5 }))),
@@ -207,6 +244,10 @@ export const V2_CASES: readonly V2Case[] = [
     "a hybrid with pieces of 48 KiB": hybrid(LIST, TREE, { info: { "piece length": 49_152 } }),
   }),
   ...refused("canonical", {
+    "an integer of 21 digits": v2(TREE, { info: { x: 10n ** 20n } }),
+    "an integer with a leading zero": edited(v2(TREE, { info: { x: 5 } }), "1:xi5e", "1:xi05e"),
+    "a length of a text with a leading zero": edited(v2(TREE, { info: { x: "ab" } }), "1:x2:ab", "1:x02:ab"),
+    "95 folders in each other": v2(deep(95)),
     "a tree that is not sorted": v2(new Pairs([["d", { b: leaf(B) }], ["a", leaf(A)]])),
     "a name twice": v2(new Pairs([["a", leaf(A)], ["a", leaf(B)]])),
     "an info dictionary that is not sorted": bencode({
@@ -291,8 +332,48 @@ export const V2_CASES: readonly V2Case[] = [
       d: { "..": { b: leaf(B) } },
     }),
     "a hybrid with an empty list of files": v2(TREE, { info: { files: [], pieces: pieces(136_072) } }),
+    "a hybrid with attributes that contradict each other": hybrid([{ ...a, attr: "x" }, padding, b], {
+      a: leaf(A),
+      d: { b: leaf(B, { attr: "x" }) },
+    }),
+    "a hybrid with another name of an empty file": hybrid([entry("1"), ...LIST], { "0": leaf({ length: 0 }), ...TREE }),
+    "a hybrid with another name of a link": hybrid([entry("1", 0, { attr: "l" }), ...LIST], {
+      "0": link(),
+      ...TREE,
+    }),
+    "a hybrid with padding in the place of an empty file": hybrid([pad(0), ...LIST], {
+      "0": leaf({ length: 0 }),
+      ...TREE,
+    }),
+    "a hybrid with padding in two parts, one in the place of an empty file": hybrid([a, pad(1000), pad(30_072), b], {
+      ...TREE,
+      aa: leaf({ length: 0 }),
+    }),
+    "a hybrid with an empty file of the name of BitComet's padding": hybrid([entry("_____padding_file_0"), ...LIST], {
+      "0": leaf({ length: 0 }),
+      ...TREE,
+    }),
+    "a hybrid with a text as path of its padding": hybrid([a, pad(31_072, { path: "q" }), b]),
+    "a hybrid with padding that is a link": hybrid([pad(0, { attr: "pl" }), ...LIST], {
+      "0": leaf({ length: 0 }),
+      ...TREE,
+    }),
+    "a hybrid with NUL and slashes in the names of one half": hybrid([a, padding, {
+      length: 5000,
+      path: ["d\0", "/b\\"],
+    }]),
+    "a hybrid with an integer that 64 bits can't hold as length of an empty file": hybrid(
+      [{ length: 2n ** 64n, path: ["0"] }, ...LIST],
+      { "0": leaf({ length: 0 }), ...TREE },
+    ),
     "a hybrid with other digests": hybrid([{ ...a, sha1: new Uint8Array(20), md5sum: q }, padding, b]),
   }),
+  ...taken("hybrid", {
+    "a hybrid with _ in the place of ..": hybrid([entry("_", 5000), pad(27_768), a], { "..": leaf(B), a: leaf(A) }),
+  }, "2.0"),
+  ...refused("a file has two names", {
+    "a hybrid with a byte order mark in the v1 half": hybrid([{ ...a, path: ["\ufeffa"] }, padding, b]),
+  }, "2.1"),
   ...taken("hybrid", { "a hybrid with .. in the v1 half": hybrid([a, padding, entry("d/../b", 5000)]) }, "2.1"),
   ...refused("don't match", {
     "a hybrid with too little padding at the end": hybrid([...LIST, pad(100)]),
@@ -307,6 +388,10 @@ export const V2_CASES: readonly V2Case[] = [
     "a hybrid with another name": hybrid([a, padding, entry("d/B", 5000)]),
     "a hybrid with another length": hybrid([a, padding, entry("d/b", 5001)]),
     "a hybrid with another order": hybrid([b, pad(27_768), a]),
+    "a hybrid with padding with bytes that is a link": hybrid([a, pad(31_072, { attr: "pl" }), b]),
+    "a hybrid with an empty name in a path of one half": hybrid([{ ...a, path: ["a", ""] }, padding, b]),
+    "a hybrid whose only file is padding": v2({ top: leaf(A) }, { info: { ...single, attr: "p" } }),
+    "a hybrid whose only name is ..": v2({ "..": leaf(A) }, { info: { ...single, name: ".." } }),
     "a hybrid with empty padding": hybrid([a, padding, pad(0), b]),
     "a hybrid with the length of one of two files": v2(TREE, { info: single }),
     "a hybrid with another length of its file": v2({ top: leaf(A) }, {

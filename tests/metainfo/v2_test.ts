@@ -62,8 +62,8 @@ Deno.test("parseMetainfo() gives a v2 torrent its hashes, aligned files, roots a
     ["top/.pad/31072", 31_072, 100_000, true],
     ["top/c", 65_536, 131_072, false],
     ["top/d/b", 5000, 196_608, false],
-    ["top/empty", 0, 201_608, false],
     ["top/.pad/27768", 27_768, 201_608, true],
+    ["top/empty", 0, 229_376, false],
     ["top/p", 32_768, 229_376, false],
   ]);
   assertEquals(meta.files.map(({ root }) => root && toHex(root)), [
@@ -138,8 +138,48 @@ Deno.test("torrentFile() keeps piece layers", () => {
   assertEquals(again, { ...meta, ...places });
 });
 
+Deno.test("parseMetainfo() gives the files of a hybrid the names, attributes and links of the file tree", () => {
+  const link = { length: 0, attr: "l", "symlink path": ["d", "b"] };
+  const tree: Dict = { a: leaf(A), d: { b: leaf(B, { attr: "x" }) }, e: leaf({ length: 0 }), l: { "": link } };
+  const list: Dict[] = [{ ...LIST[0]!, attr: "x" }, pad(31_072, { path: ["q"] }), LIST[2]!, pad(27_768)];
+  const meta = parseMetainfo(hybrid([...list, pad(0), { length: 0, path: ["z"] }], tree));
+  assertEquals(
+    meta.files.map(({ path, pad, executable, symlink }) => [path.join("/"), pad, executable, symlink?.join("/")]),
+    [
+      ["top/a", false, false, undefined],
+      ["top/.pad/31072", true, false, undefined],
+      ["top/d/b", false, true, undefined],
+      ["top/.pad/27768", true, false, undefined],
+      ["top/e", false, false, undefined],
+      ["top/l", false, false, "top/d/b"],
+    ],
+  );
+});
+
+Deno.test("parseMetainfo() takes any integer but 0 for private", () => {
+  for (const [value, expected] of [[0, false], [1, true], [-1, true], [2n ** 62n, true]] as const) {
+    assertEquals(parseMetainfo(v2(TREE, { info: { private: value } })).private, expected);
+  }
+});
+
+const text = (paths: Uint8Array[][]) => paths.map((path) => path.map((part) => new TextDecoder().decode(part)));
+
+Deno.test("originalPaths() gives one path for each file of a hybrid", () => {
+  const written = { files: [{ length: A.length, path: ["f:"] }], pieces: new Uint8Array(80) };
+  const cases: [torrent: Uint8Array, paths: string[]][] = [
+    [hybrid([...LIST, pad(27_768)]), ["top/a", "top/.pad/31072", "top/d/b", "top/.pad/27768"]],
+    [v2({ "f:": leaf(A) }, { info: written }), ["top/f:"]],
+    [v2({ "f:": leaf(A) }, { info: { ...written, files: undefined, length: A.length, name: "f:" } }), ["f:"]],
+    [v2(TREE, { info: { files: [], pieces: new Uint8Array(100) } }), ["top/a", "top/.pad/31072", "top/d/b"]],
+  ];
+  for (const [torrent, paths] of cases) {
+    const meta = parseMetainfo(torrent);
+    assertEquals(text(originalPaths(meta)).map((path) => path.join("/")), paths);
+    assertEquals(meta.files.length, paths.length);
+  }
+});
+
 Deno.test("originalPaths() gives one path for each file of a tree", () => {
-  const text = (paths: Uint8Array[][]) => paths.map((path) => path.map((part) => new TextDecoder().decode(part)));
   for (const tree of [{ ...TREE, "\u00e9:": leaf(C) }, { "x:": leaf(A) }] as Dict[]) {
     const meta = parseMetainfo(v2(tree));
     const paths = text(originalPaths(meta));

@@ -105,6 +105,22 @@ for (const padded of [false, true]) {
   });
 }
 
+Deno.test("verifierOf() takes no two hashes for the blocks below them", async () => {
+  const { meta, model } = pairOf({ padded: false });
+  const verifier = verifierOf(meta, platform);
+  for (let index = 0; index < model.pieceCount; index++) {
+    const { leaves } = model.hashing(index) as { leaves: number };
+    const { blocks, root } = await platform.blockHashes(model.piece(index), leaves);
+    if (blocks.length !== 2 * 32) continue;
+    // The SHA-256 of these 64 bytes is the root of the piece, but the piece has two blocks, and not one.
+    assertEquals(hashBlocks(blocks, 1, () => startDigest("sha256")).root, root);
+    assert(!(await verifier.check(index, blocks)).isRight);
+    const hasher = verifier.start(index);
+    hasher.update(blocks);
+    assert(!hasher.verdict().isRight);
+  }
+});
+
 Deno.test("verifierOf() verifies a hybrid without piece layers by its v1 half, with padding", () => {
   const { meta } = pairOf({ padded: true, layers: false });
   const verifier = verifierOf(meta, platform);

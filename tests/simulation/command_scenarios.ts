@@ -182,7 +182,7 @@ class Restless {
   #changes(): Record<string, () => unknown> {
     const world = this.#world;
     const { torrent } = this;
-    const { trackers, files } = world.truth.meta;
+    const { trackers } = world.truth.meta;
     const rate = () => world.chance(0.3) ? null : drawScale(world, 20_000, 1_000_000);
     return {
       pause: () => torrent.pause(),
@@ -191,7 +191,7 @@ class Restless {
       "fetch in order, or not": () => torrent.setSequential(world.chance(0.5)),
       "be slower, or faster": () => torrent.setLimits(world.chance(0.5) ? { down: rate() } : { up: rate() }),
       "prefer files": () =>
-        torrent.setPriority([world.pick(0, files.length - 1)], world.oneOf(["low", "normal", "high"])),
+        torrent.setPriority([world.oneOf(world.truth.files).index], world.oneOf(["low", "normal", "high"])),
       "ask other trackers": () => torrent.setTrackers(trackers.filter(() => world.chance(0.5))),
       "try peers": () => torrent.addPeers([{ host: world.oneOf(world.hosts).ip, port: PORT }]),
     };
@@ -202,7 +202,7 @@ class Restless {
     const world = this.#world;
     const { torrent } = this;
     const some = () => {
-      const chosen = world.truth.files.flatMap((_, i) => world.chance(0.5) ? [i] : []);
+      const chosen = world.truth.files.flatMap(({ index }) => world.chance(0.5) ? [index] : []);
       return world.chance(0.3) || chosen.length === 0 ? null : new Set(chosen);
     };
     return {

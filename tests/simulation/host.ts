@@ -5,7 +5,9 @@
  */
 
 import type { Bytes } from "../../src/base/bytes.ts";
+import type { Metainfo } from "../../src/metainfo/mod.ts";
 import {
+  type BlockHashes,
   type FileHandle,
   type FileLock,
   type FileSystem,
@@ -86,6 +88,8 @@ export class SimHost {
   readonly orphans = new Map<string, boolean>();
   /** `true` if the user may select a part of the files for a while. Completing that part doesn't count as complete. */
   choosy = false;
+  /** Half of a hybrid that the host knows, or both. */
+  knows: "v1" | "v2" | "both" = "both";
   /** State of the torrent by its events. `null` if there is no torrent, or before its first event. */
   state: TorrentState | null = null;
   readonly options: HostOptions;
@@ -118,6 +122,12 @@ export class SimHost {
     }
   }
 
+  /** The torrent as the host knows it. */
+  get meta(): Metainfo {
+    const { truth } = this.#world;
+    return this.knows === "both" ? truth.meta : truth.half(this.knows);
+  }
+
   /** The running session, or `null` if the program isn't running. */
   get session(): Session | null {
     return this.#process?.session ?? null;
@@ -148,8 +158,8 @@ export class SimHost {
     const { meta, files } = this.#world.truth;
     const planted = Array.from({ length: meta.pieceCount }, (_, i) => pieces(i));
     const all = planted.every(Boolean);
-    let offset = 0;
     for (const file of files) {
+      const { offset } = file;
       const path = `${FOLDER}/${file.path}${all ? "" : ".part"}`;
       const size = file.data.length;
       if (all) this.files.plant(path, { from: 0, end: size, size });
@@ -159,7 +169,6 @@ export class SimHost {
         if (planted[piece]) this.files.plant(path, { from: at, end, size });
         at = end;
       }
-      offset += size;
     }
   }
 
@@ -172,7 +181,7 @@ export class SimHost {
   /** Starts the program without a torrent. */
   async boot(): Promise<void> {
     this.starts++;
-    const claim = `.shoal-${this.#world.truth.meta.infoHash.hex}.lock`;
+    const claim = `.shoal-${this.meta.infoHash.hex}.lock`;
     const there = new Set(this.files.paths);
     for (const path of there) this.orphans.set(path, there.has(`${path.slice(0, path.lastIndexOf("/"))}/${claim}`));
     const process = new Process(this.#platform());
@@ -193,7 +202,7 @@ export class SimHost {
   /** Adds the torrent to the running program. */
   async add(options: Omit<AddOptions, "folder"> = {}): Promise<void> {
     const process = this.#process;
-    const torrent = await process?.session?.add(this.#world.truth.meta, { folder: this.folder, ...options });
+    const torrent = await process?.session?.add(this.meta, { folder: this.folder, ...options });
     if (torrent && process === this.#process) this.follow(torrent);
   }
 
@@ -320,7 +329,7 @@ export class SimHost {
       random: this.random,
       randomBytes: (length) => Uint8Array.from({ length }, () => Math.floor(this.random() * 256)),
       sha1: (data) => this.#sha1(data),
-      blockHashes: (data, leaves, also) => Promise.resolve(hashBlocks(data, leaves, startDigest, also)),
+      blockHashes: (data, leaves, also) => this.#blockHashes(data, leaves, also),
       digest: startDigest,
       openMemory: () => new PoisonedMemory(),
       net: mortal(this.nic, process),
@@ -337,10 +346,18 @@ export class SimHost {
   }
 
   async #sha1(data: Bytes): Promise<Bytes> {
-    if (this.options.hashMs > 0) {
-      await new Promise<void>((resolve) => this.schedule(this.options.hashMs * this.random(), resolve));
-    }
+    await this.#waitForHash();
     return this.#world.truth.digest(data);
+  }
+
+  async #blockHashes(...[data, leaves, also]: Parameters<Platform["blockHashes"]>): Promise<BlockHashes> {
+    await this.#waitForHash();
+    return hashBlocks(data, leaves, startDigest, also);
+  }
+
+  async #waitForHash(): Promise<void> {
+    if (this.options.hashMs === 0) return;
+    await new Promise<void>((resolve) => this.schedule(this.options.hashMs * this.random(), resolve));
   }
 
   #request(process: Process, request: HttpRequest): Promise<HttpResponse> {

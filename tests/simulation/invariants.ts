@@ -7,6 +7,7 @@
 import { UPLOAD_SLOTS } from "../../src/swarm/choking/choker.ts";
 import { LEAST_READING } from "../../src/base/memory_budget.ts";
 import { REQUEST_QUEUE_LIMIT } from "../../src/base/defences.ts";
+import { layoutOf } from "../../src/metainfo/mod.ts";
 import { FileMap } from "../../src/storage/layout.ts";
 import { mayFollow, type TorrentState } from "../../src/swarm/torrent_state.ts";
 import type { SimHost } from "./host.ts";
@@ -280,23 +281,21 @@ export class Invariants {
     const { meta, files } = this.#world.truth;
     const from = index * meta.pieceLength;
     const last = Math.min(from + meta.pieceLength, meta.totalLength);
-    let offset = 0;
-    for (const [i, { path, data }] of files.entries()) {
+    for (const { path, data, offset, index: file } of files) {
       const begin = Math.max(0, from - offset);
       const end = Math.min(data.length, last - offset);
-      if (begin < end) yield { path, file: i, begin, end };
-      offset += data.length;
-      if (offset >= last) break;
+      if (begin < end) yield { path, file, begin, end };
+      if (offset + data.length >= last) break;
     }
   }
 
   /** Returns `true` if the part of a piece that belongs to an unselected file is in the partfile. */
   #isInPartFile(host: SimHost, { folder, file, index }: { folder: string; file: number; index: number }): boolean {
-    const { meta, files } = this.#world.truth;
-    const slot = new FileMap(meta).slotsOfFile(file).find(({ piece }) => piece === index);
+    const { meta } = host;
+    const slot = new FileMap(layoutOf(meta)).slotsOfFile(file).find(({ piece }) => piece === index);
     const path = `${folder}/.shoal-${meta.infoHash.hex}.part`;
     const { from, to, length } = slot ?? { from: 0, to: 0, length: -1 };
-    return length >= 0 && host.files.holds(path, from, files[file]!.data.slice(to, to + length));
+    return length >= 0 && host.files.holds(path, from, this.#world.truth.fileOf(file).data.slice(to, to + length));
   }
 
   /** Checks that a host in a quiet state sends nothing. Buffered messages may be sent while the state changes. */
@@ -352,7 +351,7 @@ export class Invariants {
     this.#count("seeds are whole");
     if (!torrent.complete) this.broke("seeds are whole", host, "it seeds, and something is missing");
     for (const index of torrent.wantedFiles) {
-      const { path, data } = this.#world.truth.files[index]!;
+      const { path, data } = this.#world.truth.fileOf(index);
       if (!host.folders.some((folder) => host.files.sizeOf(`${folder}/${path}`) === data.length)) {
         this.broke("seeds are whole", host, `it seeds, and ${path} isn't there`);
       }

@@ -185,8 +185,9 @@ class LiarLine implements MessageHandler {
   }
 
   async #greet(): Promise<void> {
-    const { infoHash } = this.#torrent;
     const { peerId, lie, world } = this.#liar;
+    const victim = world.hosts.find(({ ip }) => ip === this.#connection.remote.host);
+    const { infoHash } = victim?.meta ?? this.#torrent;
     const handshake = encodeHandshake({ infoHash, peerId, fast: this.#fast, extended: true });
     if (lie === "rubbish" && world.chance(0.5)) {
       return await this.#write(world.clock.randomBytes(world.pick(1, 500)));

@@ -15,16 +15,17 @@ import { FOLDER, PORT, type SimHost } from "./host.ts";
 import { Violation } from "./invariants.ts";
 import { endWell, finishAll } from "./scenario.ts";
 import { play, scenarioNamed } from "./scenarios.ts";
+import type { Version } from "./truth.ts";
 import { Listener } from "./watch.ts";
 import { World } from "./world.ts";
 
 const LINE = { up: 500_000, down: 1_000_000, latency: 5 };
 
 /** Starts a seeder and some leechers. */
-function smallSwarm(leechers: number): { world: World; seeder: SimHost; leechers: SimHost[] } {
+function smallSwarm(leechers: number, version: Version = "v1"): { world: World; seeder: SimHost; leechers: SimHost[] } {
   const world = new World({ seed: 1 });
   const tracker = world.addTracker();
-  world.share({ pieceLength: 16_384, sizes: [100_000, 0, 30_000] });
+  world.share({ pieceLength: 16_384, sizes: [100_000, 0, 30_000], version });
   const seeder = world.addHost({ name: "seeder", profile: { ...LINE, up: 50_000 } });
   tracker.extra.push({ ip: seeder.ip, port: PORT });
   seeder.plant(() => true);
@@ -45,34 +46,36 @@ async function ruleBrokenBy(run: () => Promise<void>): Promise<string> {
   return "none";
 }
 
-Deno.test("Invariants finds no violation in a swarm without faults", async () => {
-  const { world, leechers } = smallSwarm(2);
-  assertEquals(await ruleBrokenBy(() => endWell(world, leechers)), "none");
-});
+for (const version of ["v1", "v2", "hybrid"] as const) {
+  Deno.test(`Invariants finds no violation in a ${version} swarm without faults`, async () => {
+    const { world, leechers } = smallSwarm(2, version);
+    assertEquals(await ruleBrokenBy(() => endWell(world, leechers)), "none");
+  });
 
-Deno.test("Invariants finds wrong bytes that a seeder sends after a bit flip on its disk", async () => {
-  const { world, seeder, leechers } = smallSwarm(1);
-  await world.run(() => seeder.isComplete, { limit: 1_000, what: "the seeder has found that all is right" });
-  seeder.files.flip(`${FOLDER}/${world.truth.files[0]!.path}`, 5);
-  assertEquals(await ruleBrokenBy(() => finishAll(world, leechers)), "no byte wrong");
-});
+  Deno.test(`Invariants finds wrong bytes that a ${version} seeder sends after a bit flip on its disk`, async () => {
+    const { world, seeder, leechers } = smallSwarm(1, version);
+    await world.run(() => seeder.isComplete, { limit: 1_000, what: "the seeder has found that all is right" });
+    seeder.files.flip(`${FOLDER}/${world.truth.files[0]!.path}`, 5);
+    assertEquals(await ruleBrokenBy(() => finishAll(world, leechers)), "no byte wrong");
+  });
 
-Deno.test("Invariants finds a wrong file under its final name", async () => {
-  const { world, leechers: [leecher] } = smallSwarm(1);
-  const told = leecher!.files.renamed;
-  leecher!.files.renamed = (path) => {
-    if (path.startsWith(FOLDER) && leecher!.files.sizeOf(path) > 0) leecher!.files.flip(path, 0);
-    told(path);
-  };
-  assertEquals(await ruleBrokenBy(() => finishAll(world, [leecher!])), "final names");
-});
+  Deno.test(`Invariants finds a wrong file of a ${version} torrent under its final name`, async () => {
+    const { world, leechers: [leecher] } = smallSwarm(1, version);
+    const told = leecher!.files.renamed;
+    leecher!.files.renamed = (path) => {
+      if (path.startsWith(FOLDER) && leecher!.files.sizeOf(path) > 0) leecher!.files.flip(path, 0);
+      told(path);
+    };
+    assertEquals(await ruleBrokenBy(() => finishAll(world, [leecher!])), "final names");
+  });
 
-Deno.test("Invariants finds a claimed piece that isn't on the disk", async () => {
-  const { world, leechers } = smallSwarm(1);
-  await world.run(() => leechers[0]!.torrent?.attached === true, { limit: 1_000, what: "it runs" });
-  leechers[0]!.torrent!.have.set(3);
-  assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "only verified pieces");
-});
+  Deno.test(`Invariants finds a claimed piece of a ${version} torrent that isn't on the disk`, async () => {
+    const { world, leechers } = smallSwarm(1, version);
+    await world.run(() => leechers[0]!.torrent?.attached === true, { limit: 1_000, what: "it runs" });
+    leechers[0]!.torrent!.have.set(3);
+    assertEquals(await ruleBrokenBy(() => world.pass(1_000)), "only verified pieces");
+  });
+}
 
 Deno.test("Invariants finds a surplus file of a complete torrent", async () => {
   const { world, leechers: [leecher] } = smallSwarm(1);

@@ -10,6 +10,8 @@ import { type DiskProfile, PERFECT_DISK } from "./files.ts";
 import type { SimHost } from "./host.ts";
 import { Violation } from "./invariants.ts";
 import type { HostProfile } from "./network.ts";
+import { seededRandom } from "../support/random.ts";
+import type { Version } from "./truth.ts";
 import type { World } from "./world.ts";
 
 /** A course of events in a simulated swarm. */
@@ -55,9 +57,14 @@ export interface TorrentShape {
   readonly pieceLengths?: readonly number[];
   /** Smallest and largest number of files, 1 to 6 by default. */
   readonly files?: readonly [number, number];
+  /** Version of the torrent, random by default. */
+  readonly version?: Version;
 }
 
-/** Makes a random torrent with one or two trackers if there are none yet. Some files are empty or tiny. */
+/**
+ * Makes a random torrent with one or two trackers if there are none yet. Some files are empty or tiny. Half of all seeds
+ * have a v1 torrent, and a quarter each a v2 torrent and a hybrid, unless the shape says which.
+ */
 export function drawTorrent(world: World, shape: TorrentShape): void {
   if (world.trackers.length === 0) { for (let i = world.chance(0.2) ? 2 : 1; i > 0; i--) world.addTracker(); }
   const pieceLength = world.oneOf(shape.pieceLengths ?? [16_384, 32_768, 32_768, 49_152, 65_536]);
@@ -65,7 +72,16 @@ export function drawTorrent(world: World, shape: TorrentShape): void {
   const total = (pieces - 1) * pieceLength + world.pick(1, pieceLength);
   const [least, most] = shape.files ?? [1, 6];
   const count = world.chance(0.5) ? least : world.pick(least, most);
-  world.share({ pieceLength, sizes: drawSizes(world, { total, count, pieceLength }) });
+  // Pieces of other versions than v1 have a block at least, and would make a torrent of many pieces large.
+  const version = pieceLength < 16_384 ? "v1" : shape.version ?? drawVersion(world);
+  const sizes = drawSizes(world, { total, count, pieceLength });
+  if (version !== "v1" && pieceLength === 49_152) return world.share({ pieceLength: 65_536, sizes, version });
+  world.share({ pieceLength, sizes, version });
+}
+
+/** Draws a version from the seed itself, so that all other numbers of a seed are the same for each version. */
+function drawVersion(world: World): Version {
+  return (["v1", "v2", "v1", "hybrid"] as const)[Math.floor(seededRandom(world.seed ^ 0x2545f491)() * 4)]!;
 }
 
 function drawSizes(world: World, torrent: { total: number; count: number; pieceLength: number }): number[] {
@@ -230,8 +246,10 @@ export async function stayQuiet(world: World): Promise<void> {
     const breach = said > dialled * FIRST_WORDS ? `it said ${said} things when there was nothing to say` : null;
     world.invariants.hold("quiescence", host, breach);
     world.trackers.forEach((tracker, number) => {
-      const announces = tracker.heard.slice(heard[number]).filter((announce) => announce.ip === host.ip).length;
-      const most = Math.ceil(QUIET_MS / 1000 / tracker.interval) + 1;
+      const own = tracker.heard.slice(heard[number]).filter((announce) => announce.ip === host.ip);
+      const announces = own.length;
+      const hashes = new Set(own.map(({ infoHash }) => infoHash)).size;
+      const most = hashes * (Math.ceil(QUIET_MS / 1000 / tracker.interval) + 1);
       const breach = announces > most ? `it announced ${announces} times in ${QUIET_MS / 1000} s` : null;
       world.invariants.hold("quiescence", host, breach);
     });

@@ -10,6 +10,7 @@ import { FAULT_SCENARIOS } from "./fault_scenarios.ts";
 import { LIAR_SCENARIOS } from "./liar_scenarios.ts";
 import { LIMIT_SCENARIOS } from "./limit_scenarios.ts";
 import type { Scenario } from "./scenario.ts";
+import { VERSION_SCENARIOS } from "./version_scenarios.ts";
 import { type TraceSink, World } from "./world.ts";
 
 /** All scenarios. */
@@ -19,6 +20,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...LIAR_SCENARIOS,
   ...LIMIT_SCENARIOS,
   ...COMMAND_SCENARIOS,
+  ...VERSION_SCENARIOS,
 ];
 
 /** Result of a run. */

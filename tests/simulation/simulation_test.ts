@@ -66,6 +66,26 @@ Deno.test("leechers without data whose connections are all taken by each other s
   await endWell(world, clique);
 });
 
+Deno.test("peers that know different halves of a hybrid have nothing to do with each other, until one knows both", async () => {
+  const world = new World({ seed: 1 });
+  world.addTracker();
+  world.share({ pieceLength: 16_384, sizes: [100_000, 5_000, 0, 40_000], version: "hybrid" });
+  const profile = { up: 500_000, down: 1_000_000, latency: 5 };
+  const [seeder, leecher, link] = (["v1", "v2", "both"] as const).map((knows) => {
+    const host = world.addHost({ name: knows, profile });
+    host.knows = knows;
+    return host;
+  });
+  seeder!.plant(() => true);
+  world.go(seeder!.start());
+  world.go(leecher!.start());
+  await world.pass(10 * 60_000);
+  assertEquals(leecher!.torrent!.have.count, 0);
+  assertEquals([...seeder!.torrent!.peers(), ...leecher!.torrent!.peers()], []);
+  world.go(link!.start());
+  await endWell(world, [leecher!, link!]);
+});
+
 Deno.test("scenarioNamed() throws an error that lists all scenarios for an unknown name", async () => {
   await assertRejects(() => Promise.try(() => scenarioNamed("nonsense")), Error, "flash-crowd");
 });

@@ -17,12 +17,14 @@ export interface Announce {
   readonly ip: string;
   readonly port: number;
   readonly event: string;
+  /** Info-hash as written in the URL. */
+  readonly infoHash: string;
   readonly left: number;
   readonly uploaded: number;
   readonly downloaded: number;
 }
 
-/** A tracker for one torrent. */
+/** A tracker for one torrent, which may have two info-hashes. */
 export class SimTracker {
   /** Announce URL. */
   readonly url: string;
@@ -34,7 +36,8 @@ export class SimTracker {
   readonly extra: { readonly ip: string; readonly port: number }[] = [];
   /** Every announce received. */
   readonly heard: Announce[] = [];
-  readonly #peers = new Map<string, { ip: string; port: number; left: number }>();
+  /** By info-hash, address and port. */
+  readonly #peers = new Map<string, { ip: string; port: number; left: number; infoHash: string }>();
   readonly #random: () => number;
 
   /**
@@ -71,16 +74,26 @@ export class SimTracker {
     if (this.mood === "broken") return reply(503, utf8("come back later"), request.url);
     if (this.mood === "rubbish") return reply(200, utf8("<html>hotel wifi</html>"), request.url);
     const query = new URL(request.url.replace(/info_hash=[^&]*&peer_id=[^&]*/, "")).searchParams;
+    // As text of bytes: what is no UTF-8 is left as it is written.
+    const infoHash = /[?&]info_hash=([^&]*)/.exec(request.url)?.[1] ?? "";
     const number = (name: string) => Number(query.get(name) ?? 0);
     const port = number("port");
     const event = query.get("event") ?? "";
     const left = number("left");
-    this.heard.push({ ip, port, event, left, uploaded: number("uploaded"), downloaded: number("downloaded") });
-    const key = `${ip}:${port}`;
+    this.heard.push({
+      infoHash,
+      ip,
+      port,
+      event,
+      left,
+      uploaded: number("uploaded"),
+      downloaded: number("downloaded"),
+    });
+    const key = `${infoHash} ${ip}:${port}`;
     if (event === "stopped") this.#peers.delete(key);
-    else this.#peers.set(key, { ip, port, left });
+    else this.#peers.set(key, { ip, port, left, infoHash });
     const peers = event === "stopped" ? [] : this.#choose(key, Math.min(50, number("numwant")), left);
-    const all = [...this.#peers.values()];
+    const all = [...this.#peers.values()].filter((peer) => peer.infoHash === infoHash);
     return reply(
       200,
       encode({
@@ -95,7 +108,10 @@ export class SimTracker {
   }
 
   #choose(self: string, count: number, left: number): { ip: string; port: number }[] {
-    const others = [...this.#peers].filter(([key, peer]) => key !== self && (left > 0 || peer.left > 0));
+    const swarm = this.#peers.get(self)!.infoHash;
+    const others = [...this.#peers].filter(([key, peer]) =>
+      key !== self && peer.infoHash === swarm && (left > 0 || peer.left > 0)
+    );
     const all = [...others.map(([, peer]) => peer), ...this.extra];
     for (let i = 0; i < Math.min(count, all.length); i++) {
       const other = i + Math.floor(this.#random() * (all.length - i));

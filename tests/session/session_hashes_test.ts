@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
 import { type CreateOptions, createTorrent } from "../../src/session/create_torrent.ts";
+import { encodeHandshake, type Handshake, HANDSHAKE_LENGTH, parseHandshake } from "../../src/wire/handshake.ts";
 import { noise } from "../support/payload.ts";
 import { eventOf, HOST, Lab } from "../support/session_lab.ts";
 
@@ -131,4 +132,51 @@ Deno.test("Session tells nobody but its trackers of a private torrent whose hash
   });
   assertEquals([torrent.sources().isPrivate, torrent.sources().pex], [true, false]);
   assert(events.every((event) => event.event !== "tracker" || !event.url.includes(":2/")));
+});
+
+/** Dials a session and returns its answer to a handshake; `null` if it hangs up. */
+async function dial(port: number, handshake: Handshake): Promise<{ line: Deno.TcpConn; answer: Handshake | null }> {
+  const line = await Deno.connect({ hostname: HOST, port });
+  await line.write(encodeHandshake(handshake));
+  const answer = new Uint8Array(HANDSHAKE_LENGTH);
+  for (let at = 0; at < answer.length;) {
+    const count = await line.read(answer.subarray(at));
+    if (count === null) return { line, answer: null };
+    at += count;
+  }
+  return { line, answer: parseHandshake(answer) };
+}
+
+Deno.test("Session answers a hybrid's peers under the v2 info-hash if they offer v2, as libtorrent does", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await made(lab, "hybrid");
+  const { port } = await lab.seeder(meta, source);
+  const [v1, v2] = [meta.infoHashV1!, meta.infoHashV2!.truncated];
+  for (
+    const [id, [asked, offers, answered]]
+      of ([[v1, false, v1], [v1, true, v2], [v2, false, v2], [v2, true, v2]] as const).entries()
+  ) {
+    const peerId = new Uint8Array(20).fill(65 + id);
+    const { line, answer } = await dial(port, { infoHash: asked, peerId, fast: true, extended: true, v2: offers });
+    assertEquals([answer?.infoHash.hex, answer?.v2], [answered.hex, true]);
+    line.close();
+  }
+});
+
+Deno.test("Session takes a peer that connects under both info-hashes for one, and offers v2 for no v1 torrent", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await made(lab, "hybrid");
+  const { session, events } = await lab.session();
+  await (await session.add(meta, { folder: source, seedOnly: true })).finished;
+  const peer = { peerId: new Uint8Array(20).fill(65), fast: true, extended: true };
+  using _first = (await dial(session.port, { ...peer, infoHash: meta.infoHashV1! })).line;
+  using _second = (await dial(session.port, { ...peer, infoHash: meta.infoHashV2!.truncated })).line;
+  const refused = await eventOf(session, events, (event) => event.event === "peer" && event.action === "refused");
+  assertEquals("message" in refused && refused.message, "there is a connection to it already");
+  assertEquals(session.get(meta.infoHash)!.snapshot().peerCount, 1);
+  const old = await lab.payload(100_000, "old");
+  const seeder = await lab.seeder(old.meta, old.source);
+  const { line, answer } = await dial(seeder.port, { ...peer, infoHash: old.meta.infoHash });
+  assertEquals(answer?.v2, false);
+  line.close();
 });

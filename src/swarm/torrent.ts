@@ -170,7 +170,7 @@ export class Torrent implements TorrentHandle {
     } else if (!isWhole) {
       this.#state = "metadata";
       this.#name = source.name;
-      this.#selection = selectionOf(source, { add: this.#add, source });
+      selectionOf(source, { add: this.#add, source }); // a file that doesn't exist is told at once
       this.#describe(source);
     } else {
       this.#state = "checking";

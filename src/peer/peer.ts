@@ -366,10 +366,14 @@ export class Peer implements MessageHandler {
     );
   }
 
-  /** Puts answers to requests for hashes into the send buffer, and finds more; see {@linkcode HashUploads.fill}. */
+  /** Finds the hashes that the peer has asked for, one request after the other, and sends them. */
   fillHashes(): void {
     this.hashUploads.fill()?.then(
-      () => this.closed || this.output.flush(),
+      () => {
+        if (this.closed) return;
+        this.fillHashes();
+        this.output.flush();
+      },
       (error: Error) => this.output.close(`could not find the hashes that it asked for: ${error.message}`),
     );
   }
@@ -486,7 +490,10 @@ export class Peer implements MessageHandler {
     if (!this.v2) return this.onUnknown(id);
     this.#check(id);
     const now = this.lastReceived;
-    if (id === MessageId.hashRequest) return this.hashUploads.request(parseHashRequest(payload));
+    if (id === MessageId.hashRequest) {
+      this.hashUploads.request(parseHashRequest(payload));
+      return this.fillHashes();
+    }
     if (id === MessageId.hashReject) {
       const request = parseHashRequest(payload);
       this.hashRequests.answered(request, now);

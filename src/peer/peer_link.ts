@@ -261,8 +261,8 @@ export class PeerLink implements PeerOutput {
     this.#writing = true;
     try {
       for (;;) {
-        this.#fill();
         this.#peer.fillHashes();
+        this.#fill();
         if (writer.length === 0 || this.#peer.closed) return;
         const payload = writer.payload;
         const bytes = writer.take();

@@ -363,9 +363,8 @@ export class Storage {
     if (!this.#working.now.have.has(index)) {
       return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
     }
-    // Padding after a piece can be read as well.
-    const { pieceLength, totalLength } = this.#layout;
-    if (begin < 0 || length < 0 || begin + length > Math.min(pieceLength, totalLength - index * pieceLength)) {
+    // Padding after a piece can be read as well, in v2-only torrents also behind the last byte of the torrent.
+    if (begin < 0 || length < 0 || begin + length > this.#layout.pieceLength) {
       return Promise.reject(new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
     }
     return this.#cache.load(index, begin, length);

@@ -118,6 +118,8 @@ Deno.test("Peer rejects requests for hashes beyond its queue, and ends a flood o
   const { peer } = make({ proveHashes: () => new Promise(() => {}) });
   const ask = (index: number) => say(peer, MessageId.hashRequest, encodeHashRequest({ ...REQUEST, index: 2 * index }));
   for (let i = 0; i <= MAX_HASH_REQUESTS; i++) ask(i);
+  assertEquals([peer.hashUploads.size, heard(peer)], [MAX_HASH_REQUESTS, []], "one is worked on");
+  ask(MAX_HASH_REQUESTS + 1);
   assertEquals([peer.hashUploads.size, heard(peer).map(([id]) => id)], [MAX_HASH_REQUESTS, [MessageId.hashReject]]);
   assertThrows(
     () => {

@@ -343,6 +343,44 @@ const CASES: readonly (readonly [string, Given, string | null])[] = [
     "the download rate limit holds the peers back",
   ],
 
+  // Hashes of pieces.
+  [
+    "hashes are awaited",
+    {
+      state: "metadata",
+      pieces: null,
+      sinceStart: 1,
+      hashes: { done: 3, total: 12, peers: 2 },
+      peers: { connected: 2 },
+    },
+    "waiting for hashes from peers: 3 of 12 files",
+  ],
+  [
+    "no hashes for long",
+    { state: "metadata", pieces: null, hashes: { done: 0, total: 1, peers: 2 }, peers: { connected: 2 } },
+    "waiting for hashes from peers: 0 of 1 file, stalled for 40 s",
+  ],
+  [
+    "nobody can send hashes",
+    { state: "metadata", pieces: null, hashes: { done: 0, total: 1, peers: 0 }, peers: { connected: 2 } },
+    "2 peers, none can send the hashes of pieces",
+  ],
+  [
+    "one peer, no hashes",
+    { state: "metadata", pieces: null, hashes: { done: 0, total: 1, peers: 0 }, peers: { connected: 1 } },
+    "1 peer, which can't send the hashes of pieces",
+  ],
+  [
+    "hashes arrive",
+    {
+      state: "metadata",
+      pieces: null,
+      sinceArrival: 0,
+      hashes: { done: 3, total: 12, peers: 2 },
+      peers: { connected: 2 },
+    },
+    null,
+  ],
   // The metadata.
   [
     "nobody offers the metadata",

@@ -32,7 +32,7 @@ const MIB = 1024 * 1024;
 /** Seconds of reading before the first seek, so that all request queues are full. */
 const WATCH_S = 2;
 
-/** A libtorrent that seeds with an upload limit. */
+/** A libtorrent that seeds with an upload limit. It checks v2 data at first, since it knows the hashes of blocks only then. */
 const LIBTORRENT = `
 import libtorrent as lt, sys, time
 torrent, folder, port, limit = sys.argv[1:]
@@ -41,7 +41,7 @@ session = lt.session({'listen_interfaces': '127.0.0.1:' + port, 'enable_dht': Fa
 params = lt.add_torrent_params()
 params.ti = lt.torrent_info(torrent)
 params.save_path = folder
-params.flags = lt.torrent_flags.seed_mode
+params.flags = 0 if params.ti.info_hashes().has_v2() else lt.torrent_flags.seed_mode
 handle = session.add_torrent(params)
 handle.set_upload_limit(int(limit))
 while not handle.status().is_seeding: time.sleep(0.05)

@@ -255,67 +255,6 @@ export class MerkleHasher {
   }
 }
 
-/** Collects consecutive hashes of a layer, and computes their root with one hash in memory for each layer. */
-export class MerkleStack {
-  readonly #hasher: MerkleHasher;
-  readonly #from: number;
-  /** Root of a complete subtree for each layer from `#from` on, where the number of hashes has a one bit. */
-  readonly #roots: (Bytes | null)[] = [];
-  #count = 0;
-
-  /**
-   * @param hasher Computes the hashes.
-   * @param from Layer of the hashes; 0 for blocks.
-   */
-  constructor(hasher: MerkleHasher, from = 0) {
-    this.#hasher = hasher;
-    this.#from = from;
-  }
-
-  /** Number of hashes since the last root. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Adds the next hash, which must not change. */
-  add(hash: Bytes): void {
-    this.#count++;
-    let carried = hash;
-    let at = 0;
-    for (let left = this.#roots[at]; left; left = this.#roots[++at]) {
-      carried = this.#hasher.parent(left, carried);
-      this.#roots[at] = null;
-    }
-    this.#roots[at] = carried;
-  }
-
-  /**
-   * Returns the root of all hashes and starts anew.
-   *
-   * @param to Layer of the root; the lowest that the hashes allow when absent.
-   * @throws {RangeError} If there are no hashes, or more than a tree of that height has.
-   */
-  finish(to: number = this.#from + heightOf(this.#count)): Bytes {
-    const height = to - this.#from;
-    if (this.#count === 0 || this.#count > 2 ** height) {
-      throw new RangeError(
-        `A tree with its root in layer ${to} can't have ${this.#count} hashes in layer ${this.#from}`,
-      );
-    }
-    let root: Bytes | null = null;
-    for (let at = 0; at < height; at++) {
-      const left = this.#roots[at] ?? null;
-      const padding = this.#hasher.padding(this.#from + at);
-      if (left !== null) root = this.#hasher.parent(left, root ?? padding);
-      else if (root !== null) root = this.#hasher.parent(root, padding);
-    }
-    root ??= this.#roots[height]!;
-    this.#roots.length = 0;
-    this.#count = 0;
-    return root;
-  }
-}
-
 function siblingOf(index: number): number {
   return index % 2 === 0 ? index + 1 : index - 1;
 }

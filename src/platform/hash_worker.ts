@@ -9,10 +9,9 @@
 /// <reference lib="deno.worker" />
 
 import type { Bytes } from "../base/bytes.ts";
-import { PieceDigests } from "./piece_digests.ts";
+import { optionsOfTree, PieceDigests } from "./piece_digests.ts";
 import type { FileSegment, HashBatch, TreeBatch } from "./platform.ts";
-import { merkle, startDigest } from "./start_digest.ts";
-import { TreeDigests } from "./tree_digests.ts";
+import { startDigest } from "./start_digest.ts";
 
 /** Message to the worker. */
 export interface HashOrder {
@@ -47,7 +46,7 @@ function hashBatch({ segments, pieceLength, hashing }: HashBatch): Bytes {
 }
 
 function hashTree(batch: TreeBatch): Bytes {
-  const pieces = new TreeDigests({ ...batch, digest: startDigest, hasher: merkle });
+  const pieces = new PieceDigests(startDigest, optionsOfTree(batch));
   hashFile(batch.path, batch, pieces);
   return pieces.bytes;
 }
@@ -56,7 +55,7 @@ function hashZeros(length: number, pieces: PieceDigests): void {
   for (let left = length; left > 0; left -= zeros.length) pieces.update(zeros.subarray(0, left));
 }
 
-function hashFile(path: string, { position, length }: FileSegment, pieces: Pick<PieceDigests, "update">): void {
+function hashFile(path: string, { position, length }: FileSegment, pieces: PieceDigests): void {
   using file = Deno.openSync(path);
   if (position > 0) file.seekSync(position, Deno.SeekMode.Start);
   for (let left = length; left > 0;) {

@@ -8,14 +8,27 @@ import type { Bytes } from "../base/bytes.ts";
 import { HASH_BYTES } from "../base/merkle.ts";
 import type { PieceHashing } from "../base/piece_verifier.ts";
 import { MerkleDigest } from "./merkle_digest.ts";
-import type { Digest, Platform } from "./platform.ts";
+import type { Digest, Platform, TreePieces } from "./platform.ts";
 
 /** Length of a SHA-1 digest in bytes. */
 export const DIGEST_BYTES = 20;
 
-/** Returns the length in bytes of the digests that a way of hashing gives. */
-export function digestBytes({ digest }: PieceHashing): number {
-  return digest === "sha1" ? DIGEST_BYTES : HASH_BYTES;
+/**
+ * Returns the number of bytes that {@linkcode PieceDigests} stores for a piece.
+ *
+ * @param hashing How the piece is hashed.
+ * @param sha1Padding See {@linkcode PieceDigestsOptions.sha1Padding}.
+ */
+export function digestBytes({ digest }: PieceHashing, sha1Padding: number | null = null): number {
+  if (digest === "sha1") return DIGEST_BYTES;
+  return sha1Padding === null ? HASH_BYTES : HASH_BYTES + DIGEST_BYTES;
+}
+
+/** Returns what {@linkcode PieceDigests} has to do for pieces of a file of a new v2 or hybrid torrent. */
+export function optionsOfTree(
+  { layer, pieceLength, padding, length }: TreePieces & { readonly length: number },
+): PieceDigestsOptions {
+  return { hashing: { digest: "merkle", leaves: 2 ** layer }, pieceLength, total: length, sha1Padding: padding };
 }
 
 /** Options for {@linkcode PieceDigests}. */
@@ -26,6 +39,11 @@ export interface PieceDigestsOptions {
   readonly pieceLength: number;
   /** Bytes of all pieces, at least 1. */
   readonly total: number;
+  /**
+   * For pieces of a hybrid: zeros behind the last piece that its SHA-1 digest covers as well. No SHA-1 digests are stored behind those of Merkle trees
+   * when `null` or absent.
+   */
+  readonly sha1Padding?: number | null;
 }
 
 /** Hashes the bytes of consecutive pieces, and stores the digest of each piece at its end. */
@@ -34,7 +52,7 @@ export class PieceDigests {
   readonly bytes: Bytes;
   readonly #start: Platform["digest"];
   readonly #hashing: PieceHashing;
-  readonly #digestBytes: number;
+  readonly #sha1Padding: number | null;
   readonly #pieceLength: number;
   #digest: Digest;
   /** Bytes that the current piece still needs. */
@@ -48,15 +66,15 @@ export class PieceDigests {
    * @param options See {@linkcode PieceDigestsOptions}.
    */
   constructor(start: Platform["digest"], options: PieceDigestsOptions) {
-    const { hashing, pieceLength, total } = options;
+    const { hashing, pieceLength, total, sha1Padding = null } = options;
     this.#start = start;
     this.#hashing = hashing;
-    this.#digestBytes = digestBytes(hashing);
+    this.#sha1Padding = sha1Padding;
     this.#pieceLength = pieceLength;
     this.#left = Math.min(pieceLength, total);
     this.#leftInAll = total;
     this.#digest = this.#startPiece();
-    this.bytes = new Uint8Array(Math.ceil(total / pieceLength) * this.#digestBytes);
+    this.bytes = new Uint8Array(Math.ceil(total / pieceLength) * digestBytes(hashing, sha1Padding));
   }
 
   /**
@@ -78,13 +96,24 @@ export class PieceDigests {
   /** Starts the digest of a piece of which `#left` bytes will come. */
   #startPiece(): Digest {
     if (this.#hashing.digest === "sha1") return this.#start("sha1");
-    return new MerkleDigest(() => this.#start("sha256"), { length: this.#left, leaves: this.#hashing.leaves });
+    const isLast = this.#left === this.#leftInAll;
+    return new MerkleDigest(this.#start, {
+      length: this.#left,
+      leaves: this.#hashing.leaves,
+      sha1Padding: this.#sha1Padding === null || isLast ? this.#sha1Padding : 0,
+    });
   }
 
   #endPiece(): void {
-    this.bytes.set(this.#digest.digest(), this.#filled);
-    this.#filled += this.#digestBytes;
+    this.#store(this.#digest.digest());
+    const sha1 = this.#digest instanceof MerkleDigest ? this.#digest.sha1() : null;
+    if (sha1 !== null) this.#store(sha1);
     this.#left = Math.min(this.#pieceLength, this.#leftInAll);
     if (this.#left > 0) this.#digest = this.#startPiece();
+  }
+
+  #store(digest: Bytes): void {
+    this.bytes.set(digest, this.#filled);
+    this.#filled += digest.length;
   }
 }

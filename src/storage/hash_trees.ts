@@ -6,10 +6,9 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { HASH_BYTES, pieceLayer, rootLayer } from "../base/merkle.ts";
-import { DIGEST_BYTES } from "../platform/piece_digests.ts";
+import { DIGEST_BYTES, optionsOfTree, PieceDigests } from "../platform/piece_digests.ts";
 import type { Platform, TreeBatch, TreeHashers } from "../platform/platform.ts";
 import { merkle } from "../platform/start_digest.ts";
-import { treeDigestBytes, TreeDigests } from "../platform/tree_digests.ts";
 import { forEachLimited } from "./concurrency.ts";
 import type { ScannedFile } from "./file_scan.ts";
 import { checkUnchanged } from "./hash_files.ts";
@@ -136,7 +135,7 @@ async function onThreads(batch: TreeBatch, hashers: TreeHashers | null): Promise
 }
 
 async function hashHere(batch: TreeBatch, { platform, signal }: HashTreesOptions): Promise<Bytes> {
-  const digests = new TreeDigests({ ...batch, digest: (algorithm) => platform.digest(algorithm), hasher: merkle });
+  const digests = new PieceDigests((algorithm) => platform.digest(algorithm), optionsOfTree(batch));
   const file = await platform.files.open(batch.path, "read");
   try {
     const buffer = new Uint8Array(Math.min(READ_BYTES, batch.length));
@@ -159,7 +158,7 @@ function store(
   job: Job,
   { hashes, firstPiece, pieces }: Place & { readonly pieces: Bytes },
 ): void {
-  const size = treeDigestBytes(job);
+  const size = HASH_BYTES + (job.padding === null ? 0 : DIGEST_BYTES);
   for (let at = 0, piece = job.piece; at < digests.length; at += size, piece++) {
     hashes.set(digests.subarray(at, at + HASH_BYTES), piece * HASH_BYTES);
     if (size > HASH_BYTES) {

@@ -8,7 +8,6 @@ import {
   MERKLE_BLOCK,
   MerkleHasher,
   type MerkleRange,
-  MerkleStack,
   pieceLayer,
   proofSteps,
   rootLayer,
@@ -69,28 +68,6 @@ Deno.test("MerkleHasher.root() refuses what is no layer of such a tree", () => {
   for (const [bytes, to] of [[0, 3], [31, 3], [33, 3], [5 * 32, 2], [64, 0]] as const) {
     assertThrows(() => merkle.root(new Uint8Array(bytes), { from: 0, to }), RangeError, `${bytes} bytes`);
   }
-});
-
-Deno.test("MerkleStack computes the root that MerkleHasher computes, also of higher trees, again and again", () => {
-  fc.assert(
-    fc.property(fc.array(fc.tuple(counts, fc.nat(3)), { minLength: 1, maxLength: 3 }), fc.nat(3), (trees, from) => {
-      const stack = new MerkleStack(merkle, from);
-      for (const [count, more] of trees) {
-        const hashes = leaves(count);
-        for (let i = 0; i < count; i++) stack.add(hashAt(hashes, i));
-        assertEquals(stack.count, count);
-        const to = from + heightOf(count) + more;
-        assertEquals(more === 0 ? stack.finish() : stack.finish(to), merkle.root(hashes, { from, to }));
-      }
-    }),
-  );
-});
-
-Deno.test("MerkleStack.finish() refuses an empty tree and one that is too low", () => {
-  const stack = new MerkleStack(merkle);
-  assertThrows(() => stack.finish(2), RangeError, "can't have 0 hashes");
-  for (let i = 0; i < 5; i++) stack.add(new Uint8Array(HASH_BYTES));
-  assertThrows(() => stack.finish(2), RangeError, "can't have 5 hashes");
 });
 
 /** A request for hashes of a file with `count` blocks that peers may send: any range in any layer. */
@@ -235,9 +212,6 @@ Deno.test("MerkleHasher takes no block that consists of two hashes for the node 
     assertEquals(merkle.root(shorter, { from: 1, to }), expected);
     // What protects is that the number of layers follows from the length of the file.
     assert(!equalBytes(merkle.root(shorter, { from: 0, to }), expected));
-    const stack = new MerkleStack(merkle);
-    for (let i = 0; i < shorter.length / HASH_BYTES; i++) stack.add(hashAt(shorter, i));
-    assert(!equalBytes(stack.finish(to), expected));
   }
 });
 

@@ -44,7 +44,6 @@ import "../platform/http_server_test.ts";
 import "../platform/network_words_test.ts";
 import "../platform/merkle_digest_test.ts";
 import "../platform/piece_digests_test.ts";
-import "../platform/tree_digests_test.ts";
 import "../platform/start_digest_test.ts";
 import "../platform/terminal_test.ts";
 import "../tracker/announce_reply_test.ts";

@@ -79,6 +79,11 @@ export class BlockHashes {
     return refusedAt === undefined || this.#options.now() - refusedAt >= RETRY_MS;
   }
 
+  /** Forgets that nobody gave some hashes, since there is somebody else now. */
+  mayAskAgain(): void {
+    this.#refused.clear();
+  }
+
   /**
    * Asks for the hashes of a piece's blocks, unless that was done already.
    *

@@ -61,6 +61,11 @@ export class BlockProofs {
     });
   }
 
+  /** Called when a peer with pieces has come, which may have hashes that nobody else gave. */
+  peerJoined(): void {
+    this.#hashes.mayAskAgain();
+  }
+
   /** Called when a piece is started. */
   begin(piece: PartialPiece): void {
     const hashes = this.#hashes.get(piece.index);

@@ -364,6 +364,9 @@ export class PieceDownload {
   peerPieces(peer: Peer): void {
     this.countPeer(peer, 1);
     peer.wanted = peer.pieces.countShared(this.started.missing);
+    if (this.urgency.pieces.length === 0) return;
+    this.started.proofs.peerJoined();
+    this.#wantHashes();
   }
 
   /** Counts all pieces of a peer; `sign` is -1 when the peer leaves. */

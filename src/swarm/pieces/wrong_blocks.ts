@@ -49,7 +49,7 @@ export class WrongBlocks {
   async find(piece: PartialPiece, { wrongBlocks, blockDigests }: PieceVerdict): Promise<readonly number[] | null> {
     if (wrongBlocks !== null) return wrongBlocks;
     if (blockDigests?.length !== piece.blockCount * HASH_BYTES || !this.#hashes.obtainable) return null;
-    const hashes = this.#hashes.get(piece.index) ?? await this.#wait(piece);
+    const hashes = piece.hashes ?? this.#hashes.get(piece.index) ?? await this.#wait(piece);
     const wrong = hashes === null ? [] : differingBlocks(blockDigests, hashes);
     return wrong.length > 0 ? wrong : null;
   }

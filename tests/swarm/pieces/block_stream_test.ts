@@ -177,6 +177,23 @@ Deno.test("TorrentReader waits for the whole piece if nobody gives hashes of its
   await lab.lab.download.stop();
 });
 
+Deno.test("TorrentReader asks for hashes again when a peer comes, and reads single blocks from then on", async () => {
+  const lab = new StreamLab(4 * MIB, 4 * MIB);
+  const reader = lab.open();
+  const read = watch(reader.read(2 * MIB, { length: BLOCK }));
+  await settle();
+  lab.hashes.answerAll(true);
+  const peer = lab.lab.peer();
+  assertEquals(lab.hashes.asked, [0, 0]);
+  lab.lab.download.parsed(peer);
+  assertEquals(blocksOf(peer)[0], 128);
+  lab.hashes.answerAll();
+  await lab.serve(() => read.done);
+  assertEquals(await read.read, lab.right(2 * MIB, 2 * MIB + BLOCK));
+  assertLess(lab.lab.download.started.active.get(0)!.received, 40);
+  await lab.lab.download.stop();
+});
+
 Deno.test("TorrentReader reads right bytes of pieces that come, are dropped, or go to disk, or fails as it must", async () => {
   const step = fc.record({
     what: fc.constantFrom("read", "answer", "hashes", "none", "tick", "room", "seek"),

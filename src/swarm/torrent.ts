@@ -352,7 +352,7 @@ export class Torrent implements TorrentHandle {
   /** Starts the torrent. To be called once. */
   start(): void {
     const { size = null, count: files = null } = this.#selection ?? {};
-    this.#tell({ event: "added", name: this.#name, size, files });
+    this.#tell({ event: "added", infohash_v2: this.infoHashes.v2?.hex ?? null, name: this.#name, size, files });
     this.#seat = this.#options.shared.ticker.join({ turn: (now, seconds) => this.#turn(now, seconds) });
     const { source, add } = this.#options;
     if (!isMagnet(source)) {
@@ -648,7 +648,7 @@ export class Torrent implements TorrentHandle {
       this.#setMetadata(meta);
     }
     const { size, count: files } = this.#selection ?? { size: meta.size, count: numberedFiles(meta.files).length };
-    this.#tell({ event: "metadata", name: meta.name, size, files });
+    this.#tell({ event: "metadata", infohash_v2: meta.infoHashV2?.hex ?? null, name: meta.name, size, files });
     this.#warnOfFaults(meta);
     this.#metadata.resolve(meta);
     if (add.metadataOnly) {

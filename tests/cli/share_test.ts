@@ -135,6 +135,25 @@ for (const version of ["--v2", "--hybrid"]) {
   });
 }
 
+Deno.test("a download by both links of a hybrid, which nothing says are one, goes on as one", async () => {
+  await withFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/original`);
+    await Deno.writeTextFile(`${folder}/original/a`, "a".repeat(40_000));
+    await Deno.writeTextFile(`${folder}/original/b`, "b".repeat(5));
+    const share = new Run("share", `${folder}/original`, "--hybrid", ...HERE, "--json");
+    const { magnet } = JSON.parse(await share.line((line) => line.includes('"share"')));
+    const { infoHashV1, infoHashV2, trackers } = parseMagnet(magnet);
+    const links = [infoHashV1!.hex, infoHashV2!.hex];
+    const more = ["-t", trackers[0]![0]!, "-o", `${folder}/copy`, "--bind", "127.0.0.1", "-p", "0", ...QUIET];
+    const download = new Run("download", ...links, ...more);
+    assertEquals(await download.code, 0, download.terminal.stderr.text);
+    assertEquals(await Deno.readTextFile(`${folder}/copy/original/b`), "bbbbb");
+    assertStringIncludes(download.terminal.stderr.text, "it is the same torrent as original, which goes on for both");
+    assertEquals(download.terminal.stdout.text.match(/gave nothing back|before the metadata/g), ["gave nothing back"]);
+    await share.leave();
+  });
+});
+
 Deno.test("share tells people the link and the command, with -q the link alone", async () => {
   await withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/a.txt`, "hello");

@@ -36,10 +36,11 @@ export { formatAddress, type HostPort, type PeerAddress } from "./base/address.t
 export type { Bytes } from "./base/bytes.ts";
 export { type ErrorKind, type ErrorParts, ShoalError } from "./base/errors.ts";
 export { InfoHash, InfoHashV2 } from "./base/info_hash.ts";
+export { InfoHashes } from "./base/info_hashes.ts";
 export type { PieceHashing } from "./base/piece_verifier.ts";
 export type { Reach } from "./base/networks.ts";
 export { VERSION } from "./base/version.ts";
-export type { TorrentParts, TreeParts } from "./metainfo/encode_torrent.ts";
+export type { ContentFile, TorrentParts, TreeParts } from "./metainfo/encode_torrent.ts";
 export {
   describe,
   type Magnet,

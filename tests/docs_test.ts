@@ -74,3 +74,15 @@ Deno.test("what docs/config.md shows is taken by every command", async () => {
     }
   }
 });
+
+Deno.test("docs/v2.md shows commands whose options exist", async () => {
+  const commands = blocks(await read("docs/v2.md"), "sh").flatMap((block) => block.trim().split("\n"));
+  assertGreater(commands.length, 3);
+  for (const line of commands) {
+    const [program, ...args] = line.replace(/ *#.*/, "").split(" ");
+    assertEquals(program, "shoal");
+    const world = new World();
+    // There is nothing to make a torrent of here, which is not the fault of the command line.
+    assertEquals(await world.run(...args), 1, `${line}: ${world.terminal.stderr.text}`);
+  }
+});

@@ -6,8 +6,6 @@
 
 import type { Command } from "commander";
 import { cutUtf8, MAX_NAME_BYTES } from "../base/bytes.ts";
-import { ShoalError } from "../base/errors.ts";
-import type { TorrentVersion } from "../metainfo/mod.ts";
 import { jsonText } from "../ui/json_text.ts";
 import { plainLogLine } from "../ui/log_lines.ts";
 import { printable } from "../ui/printable.ts";
@@ -26,9 +24,6 @@ import { checkUrl } from "./option_values.ts";
 interface CreateCommandOptions extends CreationOptions {
   readonly webSeed?: readonly string[];
   readonly source?: string;
-  readonly v1?: true;
-  readonly v2?: true;
-  readonly hybrid?: true;
   readonly date?: true;
   readonly json?: true;
   readonly quiet?: true;
@@ -56,9 +51,6 @@ export function register(program: Command, context: Context): void {
     )
     .option("--web-seed <url>", "web server that has the data, repeatable", collectWebSeed);
   addContentOptions(command)
-    .option("--v1", "make a v1 torrent (default)")
-    .option("--v2", "make a v2 torrent (BEP 52), which only newer clients can use")
-    .option("--hybrid", "make a torrent that is v1 and v2 in one")
     .option("--source <text>", "tracker or site that the torrent is for; changes the info-hash")
     .option("--date", "write the creation date")
     .option("--json", "one JSON object on standard output: the fields of `info`, and the path of the .torrent")
@@ -76,7 +68,6 @@ async function create(
 ): Promise<void> {
   const { shutdown, engine, terminal } = context;
   if (options.output === STDOUT) checkStdout(options.json ?? false, context);
-  const version = versionOf(options);
   if (options.private && options.tracker === undefined && !options.quiet) {
     const text = "a private torrent without a tracker finds no peers; name one with --tracker";
     await terminal.stderr.write(plainLogLine({ level: "warning", text }));
@@ -87,7 +78,6 @@ async function create(
   const { bytes, meta } = await makeTorrent(path, {
     options,
     more: {
-      version,
       webSeeds: options.webSeed,
       source: options.source,
       createdAt: options.date && Math.floor(context.platform.wallClock() / 1000),
@@ -123,13 +113,4 @@ function fileNameFor(name: string): string {
 function collectWebSeed(value: string, urls: readonly string[] = []): readonly string[] {
   checkUrl(value, { flag: "--web-seed", value, schemes: ["http:", "https:", "ftp:"] });
   return [...urls, value];
-}
-
-function versionOf({ v1, v2, hybrid }: CreateCommandOptions): TorrentVersion {
-  const chosen = [...(v1 ? ["--v1"] : []), ...(v2 ? ["--v2"] : []), ...(hybrid ? ["--hybrid"] : [])];
-  if (chosen.length > 1) {
-    const why = "a torrent has one version, and --hybrid is v1 and v2 in one";
-    throw new ShoalError("usage", { what: "too many versions", where: chosen.join(" "), why });
-  }
-  return v2 ? "v2" : hybrid ? "hybrid" : "v1";
 }

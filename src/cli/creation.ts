@@ -8,6 +8,7 @@ import type { Command } from "commander";
 import { ShoalError } from "../base/errors.ts";
 import { VERSION_LINE } from "../base/version.ts";
 import { FileError } from "../platform/file_errors.ts";
+import type { TorrentVersion } from "../metainfo/mod.ts";
 import type { CreatedTorrent, CreateOptions, LinkOut } from "../session/create_torrent.ts";
 import type { CheckView } from "../ui/check_view.ts";
 import type { Context } from "./context.ts";
@@ -32,6 +33,9 @@ export interface CreationOptions {
   readonly comment?: string;
   readonly name?: string;
   readonly exclude?: readonly string[];
+  readonly v1?: true;
+  readonly v2?: true;
+  readonly hybrid?: true;
 }
 
 /**
@@ -50,7 +54,10 @@ export function addContentOptions(command: Command): Command {
       "--exclude <glob>",
       "leave out files and folders of that name (*.tmp) or path (sub/*.tmp), repeatable",
       collect,
-    );
+    )
+    .option("--v1", "make a v1 torrent (default)")
+    .option("--v2", "make a v2 torrent (BEP 52), which only newer clients can use")
+    .option("--hybrid", "make a torrent that is v1 and v2 in one");
 }
 
 /** Options for {@linkcode makeTorrent}. */
@@ -58,7 +65,7 @@ export interface MakeTorrentOptions {
   /** Options from the command line. */
   readonly options: CreationOptions;
   /** Settings beyond those of the command line. */
-  readonly more?: Pick<CreateOptions, "version" | "webSeeds" | "source" | "createdAt" | "onFound">;
+  readonly more?: Pick<CreateOptions, "webSeeds" | "source" | "createdAt" | "onFound">;
   /** Whether to show no progress. */
   readonly silent: boolean;
   /** Whether to warn only about links that lead out, since what they lead to may be private. */
@@ -81,12 +88,14 @@ export interface MakeTorrentOptions {
 export async function makeTorrent(path: string, parts: MakeTorrentOptions): Promise<CreatedTorrent> {
   const { options, more = {}, context } = parts;
   const { shutdown, engine, platform, terminal } = context;
+  const version = versionOf(options);
   const viewOf = parts.silent ? null : await loadView(context);
   let view: CheckView | null = null;
   const { restoreTerminal } = shutdown;
   shutdown.restoreTerminal = () => view?.close() ?? Promise.resolve();
   const settings: CreateOptions = {
     ...more,
+    version,
     platform,
     signal: shutdown.signal,
     trackers: options.tracker,
@@ -217,6 +226,15 @@ export function collectTier(value: string, tiers: readonly (readonly string[])[]
   const schemes = ["http:", "https:", "udp:", "ws:", "wss:"];
   for (const url of urls) checkUrl(url, { flag: "--tracker", value, schemes });
   return [...tiers, urls];
+}
+
+function versionOf({ v1, v2, hybrid }: CreationOptions): TorrentVersion {
+  const chosen = [...(v1 ? ["--v1"] : []), ...(v2 ? ["--v2"] : []), ...(hybrid ? ["--hybrid"] : [])];
+  if (chosen.length > 1) {
+    const why = "a torrent has one version, and --hybrid is v1 and v2 in one";
+    throw new ShoalError("usage", { what: "too many versions", where: chosen.join(" "), why });
+  }
+  return v2 ? "v2" : hybrid ? "hybrid" : "v1";
 }
 
 function parsePieceLength(value: string): number {

@@ -7,7 +7,7 @@
 import { formatAddress, type HostPort, parseHostPort } from "../base/address.ts";
 import { ShoalError } from "../base/errors.ts";
 import { isPublic } from "../base/networks.ts";
-import type { Metainfo } from "../metainfo/mod.ts";
+import { infoHashesOf, type Metainfo } from "../metainfo/mod.ts";
 import type { CreatedTorrent } from "../session/create_torrent.ts";
 import type { PortMapEvent, SessionEvent } from "../session/session_events.ts";
 import { TrackerServer } from "../tracker_server/server.ts";
@@ -159,7 +159,7 @@ class Share {
     this.#stopWatching = watch.cancel;
     void watch.done.then(this.#broken.resolve);
     const places = this.#places(session.port);
-    this.#tracker!.name(meta.infoHash, {
+    this.#tracker!.name(infoHashesOf(meta), {
       peerId: platform.randomBytes(PEER_ID_LENGTH),
       addresses: literal(peerAddresses(places)),
     });
@@ -213,12 +213,11 @@ class Share {
   #outsideChanged({ session, view }: { readonly session: SessionLike; readonly view: View }): void {
     const { peer, trackerPort } = this.#outside;
     if (peer === null || trackerPort === null) return;
-    const { infoHash } = this.#made!.meta;
     const outside: SharePlace = { host: peer.host, peerPort: peer.port, trackerPort };
     const link = this.#link([outside, ...this.#places(session.port)]);
     if (link === this.#outsideTold) return;
     this.#outsideTold = link;
-    this.#tracker!.name(infoHash, {
+    this.#tracker!.name(infoHashesOf(this.#made!.meta), {
       peerId: this.#context.platform.randomBytes(PEER_ID_LENGTH),
       addresses: literal([peer]),
     });
@@ -232,7 +231,7 @@ class Share {
     if (this.#options.json) return await this.#printJson(places, false);
     if (this.#options.quiet) return await stdout.write(`${link}\n`);
     const { meta } = this.#made!;
-    const count = formatPlural(meta.files.length, "file");
+    const count = formatPlural(this.#made!.files.length, "file");
     await stdout.write(
       `Sharing ${printable(meta.name)} (${formatSize(meta.size)} in ${count}) until Ctrl-C.\n\n` +
         `Any BitTorrent client downloads it by this link:\n\n  ${link}\n\n` +
@@ -269,9 +268,10 @@ class Share {
       event: "share",
       time: new Date(platform.wallClock()).toISOString(),
       infohash: meta.infoHash.hex,
+      infohash_v2: meta.infoHashV2?.hex ?? null,
       name: meta.name,
       size: meta.size,
-      files: meta.files.length,
+      files: this.#made!.files.length,
       magnet,
       trackers: [...trackerUrls(places), ...(this.#options.tracker ?? []).flat()],
       peers: peerAddresses(places).map(formatAddress),
@@ -305,8 +305,7 @@ function onDisk(
     const why = "links lead to files on other drives";
     throw new ShoalError("usage", { what: "cannot share", where: meta.name, why });
   }
-  return {
-    folder,
-    meta: { ...meta, trackers, files: meta.files.map((file, i) => ({ ...file, path: paths[i]!, own: undefined })) },
-  };
+  const rest = paths.values();
+  const onDisk = meta.files.map((file) => file.pad ? file : { ...file, path: rest.next().value!, own: undefined });
+  return { folder, meta: { ...meta, trackers, files: onDisk } };
 }

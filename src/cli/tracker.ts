@@ -6,7 +6,8 @@
 
 import { type Command, Option } from "commander";
 import { fromHex } from "../base/bytes.ts";
-import { InfoHash } from "../base/info_hash.ts";
+import { InfoHash, InfoHashV2 } from "../base/info_hash.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import { type IpRanges, parseNetworks } from "../base/ip_ranges.ts";
 import type { TrackerServer, TrackerStatistics } from "../tracker_server/server.ts";
 import { jsonText } from "../ui/json_text.ts";
@@ -26,7 +27,8 @@ interface TrackerOptions {
   readonly port: number;
   readonly bind?: string;
   readonly interval: number;
-  readonly allow?: readonly InfoHash[];
+  /** Info-hashes, and paths of torrent files. */
+  readonly allow?: readonly (InfoHash | string)[];
   readonly maxTorrents?: number;
   readonly maxPeers?: number;
   readonly maxRate?: number;
@@ -54,7 +56,7 @@ export function register(program: Command, context: Context): void {
       new Option("--interval <t>", "time between announces of a peer").argParser(parseInterval)
         .default(DEFAULT_INTERVAL_S, "30m"),
     )
-    .option("--allow <infohash>", "serve this torrent and no others, repeatable", collectInfoHash)
+    .option("--allow <infohash>", "serve this torrent (or .torrent) and no others, repeatable", collectAllowed)
     .option("--max-torrents <n>", "torrents at a time (default: 10000)", whole("--max-torrents"))
     .option("--max-peers <n>", "peers at a time, of all torrents together (default: 200000)", whole("--max-peers"))
     .option("--max-rate <n>", "announces and scrapes per second from one address (default: 20)", whole("--max-rate"))
@@ -82,6 +84,7 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
   shutdown.listen();
   const { TrackerServer } = await import("../tracker_server/server.ts");
   const { port, interval, allow, maxTorrents, maxPeers, maxRate, trustForwarded, trustIp } = options;
+  const allowed = allow && await Promise.all(allow.map((torrent) => allowedTorrent(torrent, context)));
   const start = (host: string) =>
     TrackerServer.start(platform, {
       host,
@@ -94,7 +97,7 @@ async function runTracker(options: TrackerOptions, context: Context): Promise<nu
       },
       ...(maxRate !== undefined && { rate: maxRate }),
       warn: (message) => void context.terminal.stderr.write(`shoal: warning: ${message}\n`),
-      ...(allow !== undefined && { allow }),
+      ...(allowed !== undefined && { allow: allowed }),
       ...(maxTorrents !== undefined && { maxTorrents }),
       ...(maxPeers !== undefined && { maxPeers }),
     });
@@ -193,10 +196,23 @@ function parseNetworkList(value: string, flag: string): IpRanges {
   throw badValue(flag, { value: parsed.bad, why: "addresses and networks were expected, like 127.0.0.1,10.0.0.0/8" });
 }
 
-function collectInfoHash(value: string, hashes: readonly InfoHash[] = []): readonly InfoHash[] {
+function collectAllowed(value: string, torrents: readonly (InfoHash | string)[] = []): readonly (InfoHash | string)[] {
+  if (/\.torrent$/i.test(value)) return [...torrents, value];
   const bytes = fromHex(value);
-  if (bytes?.length === InfoHash.LENGTH) return [...hashes, new InfoHash(bytes)];
-  throw badValue("--allow", { value, why: "an info-hash is 40 hexadecimal digits, as `shoal info` shows it" });
+  if (bytes?.length === InfoHash.LENGTH) return [...torrents, new InfoHash(bytes)];
+  if (bytes?.length === InfoHashV2.LENGTH) return [...torrents, new InfoHashV2(bytes).truncated];
+  const why = "an info-hash is 40 hexadecimal digits, or 64 of a v2 torrent, as `shoal info` shows it";
+  throw badValue("--allow", { value, why });
+}
+
+/** Returns the info-hashes of a torrent that `--allow` names. */
+async function allowedTorrent(torrent: InfoHash | string, context: Context): Promise<InfoHash | InfoHashes> {
+  if (typeof torrent !== "string") return torrent;
+  const [{ readTorrent }, { infoHashesOf }] = await Promise.all([
+    import("./torrent_source.ts"),
+    import("../metainfo/mod.ts"),
+  ]);
+  return infoHashesOf(await readTorrent(torrent, context));
 }
 
 /**

@@ -328,8 +328,9 @@ class Run {
     this.#streaming?.add(torrent);
     await torrent.finished;
     if (this.#transfer.keeps) this.#folders.set(source.infoHash.hex, options.folder);
-    // A torrent that has become one with another of the run is over, and the other one is seeded.
-    if (this.#transfer.seed === null || torrent.snapshot().state === "stopped") return;
+    // A torrent that has become one with another of the run is over. The other one stands for both, and is seeded.
+    if (torrent.snapshot().state === "stopped") return void this.#torrents.splice(this.#torrents.indexOf(torrent), 1);
+    if (this.#transfer.seed === null) return;
     const seeded = untilSeeded(torrent, { platform: this.#context.platform, goal: this.#transfer.seed });
     await Promise.race([seeded, this.#failureOf(torrent)]);
     await torrent.stop();

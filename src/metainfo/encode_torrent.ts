@@ -23,6 +23,16 @@ export interface TreeParts {
   readonly layer: Uint8Array;
 }
 
+/** A file of a folder. */
+export interface ContentFile {
+  /** Path below the folder. */
+  readonly path: readonly string[];
+  /** Length in bytes. */
+  readonly length: number;
+  /** Whether the file is executable; see {@linkcode TorrentParts.executable}. */
+  readonly executable?: boolean | undefined;
+}
+
 /** Contents of a torrent file. */
 export interface TorrentParts {
   /** Name of the file or folder. */
@@ -37,7 +47,12 @@ export interface TorrentParts {
    */
   readonly trees?: readonly (TreeParts | null)[] | undefined;
   /** Length of a single file in bytes, or the files of a folder in order. */
-  readonly content: number | readonly { readonly path: readonly string[]; readonly length: number }[];
+  readonly content: number | readonly ContentFile[];
+  /**
+   * Whether a single file is executable. Only v2 and hybrid torrents say so, as those of libtorrent: v1 torrents have the
+   * info-hash that mktorrent gives them.
+   */
+  readonly executable?: boolean | undefined;
   /** Tiers of announce URLs. */
   readonly trackers?: readonly (readonly string[])[] | undefined;
   /** URLs of web seeds. */
@@ -62,9 +77,11 @@ export function encodeTorrent(parts: TorrentParts): Bytes {
   const { content, trackers = [], webSeeds = [] } = parts;
   const urls = trackers.flat();
   const isHybrid = parts.trees !== undefined && parts.pieces !== null;
-  const listed = typeof content === "number" || !isHybrid ? content : withPadding(content, parts.pieceLength);
+  const listed = typeof content === "number"
+    ? { length: content, attr: isHybrid ? attrOf(parts) : undefined }
+    : { files: (isHybrid ? withPadding(content, parts.pieceLength) : content).map(fileEntry) };
   const info: Encodable = {
-    ...(parts.pieces && (typeof listed === "number" ? { length: listed } : { files: listed.map(fileEntry) })),
+    ...(parts.pieces && listed),
     ...(parts.trees && { "file tree": treeOf(parts, parts.trees), "meta version": 2 }),
     name: parts.name,
     "piece length": parts.pieceLength,
@@ -88,7 +105,12 @@ export function encodeTorrent(parts: TorrentParts): Bytes {
 interface FileEntry {
   readonly path: readonly string[];
   readonly length: number;
-  readonly attr?: string;
+  readonly attr?: string | undefined;
+}
+
+/** Returns the attributes of a file (BEP 47). */
+function attrOf({ executable }: Pick<ContentFile, "executable">): string | undefined {
+  return executable ? "x" : undefined;
 }
 
 function fileEntry({ path, length, attr }: FileEntry): Encodable {
@@ -96,7 +118,8 @@ function fileEntry({ path, length, attr }: FileEntry): Encodable {
 }
 
 /** Adds padding (BEP 47) behind each file of several that does not end with a piece. */
-function withPadding(files: readonly FileEntry[], pieceLength: number): readonly FileEntry[] {
+function withPadding(content: readonly ContentFile[], pieceLength: number): readonly FileEntry[] {
+  const files = content.map((file): FileEntry => ({ path: file.path, length: file.length, attr: attrOf(file) }));
   if (files.length === 1) return files;
   return files.flatMap((file) => {
     const over = file.length % pieceLength;
@@ -108,17 +131,18 @@ function withPadding(files: readonly FileEntry[], pieceLength: number): readonly
 /** A folder of a tree, or a file, which has only the key `""`. A map, since names may be any text. */
 type TreeNode = Map<string, Encodable>;
 
-function treeOf({ name, content }: TorrentParts, trees: readonly (TreeParts | null)[]): TreeNode {
-  const files = typeof content === "number" ? [{ path: [name], length: content }] : content;
+function treeOf({ name, content, executable }: TorrentParts, trees: readonly (TreeParts | null)[]): TreeNode {
+  const files = typeof content === "number" ? [{ path: [name], length: content, executable }] : content;
   const root: TreeNode = new Map();
-  for (const [i, { path, length }] of files.entries()) {
+  for (const [i, file] of files.entries()) {
+    const { path, length } = file;
     let folder = root;
     for (const part of path) {
       const next = (folder.get(part) ?? new Map()) as TreeNode;
       folder.set(part, next);
       folder = next;
     }
-    folder.set("", { length, "pieces root": trees[i]?.root });
+    folder.set("", { attr: attrOf(file), length, "pieces root": trees[i]?.root });
   }
   return root;
 }

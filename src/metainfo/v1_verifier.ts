@@ -18,11 +18,22 @@ export interface V1Pieces {
   pieceSize(index: number): number;
   /** Returns the SHA-1 digest of a piece. */
   pieceHash(index: number): Uint8Array;
+  /** Returns the number of zeros at the end of a piece that no peer is asked for, since they are padding; 0 when absent. */
+  padding?(index: number): number;
 }
 
 const HASHING: PieceHashing = { digest: "sha1" };
 const RIGHT: PieceVerdict = { isRight: true, wrongBlocks: [], blockDigests: null };
 const WRONG: PieceVerdict = { isRight: false, wrongBlocks: null, blockDigests: null };
+
+/** Padding, as much as is hashed at a time. */
+const ZEROS = new Uint8Array(16 * 1024);
+
+function withZeros(data: Bytes, count: number): Bytes {
+  const whole = new Uint8Array(data.length + count);
+  whole.set(data);
+  return whole;
+}
 
 /** Compares digests of pieces with those of a v1 torrent. */
 export class V1Digests implements DigestVerifier {
@@ -57,7 +68,7 @@ export class V1Verifier extends V1Digests implements PieceVerifier {
   }
 
   pieceSize(index: number): number {
-    return this.#pieces.pieceSize(index);
+    return this.#pieces.pieceSize(index) - this.#padding(index);
   }
 
   servedSize(index: number): number {
@@ -65,12 +76,25 @@ export class V1Verifier extends V1Digests implements PieceVerifier {
   }
 
   async check(index: number, data: Bytes): Promise<PieceVerdict> {
-    return this.#verdict(index, await this.#platform.sha1(data));
+    const padding = this.#padding(index);
+    return this.#verdict(index, await this.#platform.sha1(padding === 0 ? data : withZeros(data, padding)));
   }
 
   start(index: number): PieceHasher {
     const digest = this.#platform.digest("sha1");
-    return { update: (bytes) => digest.update(bytes), verdict: () => this.#verdict(index, digest.digest()) };
+    return {
+      update: (bytes) => digest.update(bytes),
+      verdict: () => {
+        for (let left = this.#padding(index); left > 0; left -= ZEROS.length) {
+          digest.update(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
+        }
+        return this.#verdict(index, digest.digest());
+      },
+    };
+  }
+
+  #padding(index: number): number {
+    return this.#pieces.padding?.(index) ?? 0;
   }
 
   #verdict(index: number, digest: Bytes): PieceVerdict {

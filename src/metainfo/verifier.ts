@@ -13,6 +13,7 @@ import { V2Digests, V2Verifier } from "./v2_verifier.ts";
 
 /**
  * Returns the verifier of a torrent. A hybrid is verified by its v2 hashes, or by its v1 hashes if it lacks piece layers.
+ * Its pieces end before the padding in both cases.
  *
  * @param meta A torrent with the hashes of all pieces; see `requireHashes()`.
  * @param platform Hash functions.
@@ -35,7 +36,10 @@ export interface PayloadLayout extends Pick<Metainfo, "pieceLength" | "pieceCoun
   pieceSize(index: number): number;
 }
 
-/** Returns the layout of a torrent. Its pieces have the sizes that the torrent's verifier tells. */
+/**
+ * Returns the layout of a torrent. Its pieces have the sizes that the torrent's verifier tells, but for a hybrid that is
+ * verified by its v1 hashes: they cover the padding, which reads as zeros.
+ */
 export function layoutOf(meta: Metainfo): PayloadLayout {
   const { pieceLength, pieceCount, totalLength, files } = meta;
   const pieces = hasLayers(meta) ? new V2Pieces(meta) : v1Pieces(meta);
@@ -43,10 +47,25 @@ export function layoutOf(meta: Metainfo): PayloadLayout {
 }
 
 function v1Pieces(meta: Metainfo): V1Pieces {
+  const padding = meta.version === "hybrid" ? paddingOf(meta) : new Map<number, number>();
   return {
+    padding: (index) => padding.get(index) ?? 0,
     pieceCount: meta.pieceCount,
     pieceLength: meta.pieceLength,
     pieceSize: (index) => pieceSize(meta, index),
     pieceHash: (index) => pieceHash(meta, index),
   };
+}
+
+/** Returns the bytes of padding at the end of each piece of a hybrid that has some, behind the file whose bytes it holds. */
+function paddingOf(meta: Metainfo): Map<number, number> {
+  const padding = new Map<number, number>();
+  for (const { offset, length, pad } of meta.files) {
+    if (pad || length === 0) continue;
+    const end = offset + length;
+    const last = Math.ceil(end / meta.pieceLength) - 1;
+    const over = last * meta.pieceLength + pieceSize(meta, last) - end;
+    if (over > 0) padding.set(last, over);
+  }
+  return padding;
 }

@@ -471,10 +471,15 @@ async function guard<T>(what: string, path: string, work: () => Promise<T>): Pro
   }
 }
 
+/** Mode bit of a file that its owner may execute. */
+const EXECUTABLE = 0o100;
+
 function toInfo(info: Deno.FileInfo): FileInfo {
   const kind = info.isFile ? "file" : info.isDirectory ? "folder" : info.isSymlink ? "link" : "other";
   const id = info.ino === null ? null : `${info.dev}:${info.ino}`;
-  return { kind, size: info.size, modified: info.mtime?.getTime() ?? 0, id };
+  const { mode } = info;
+  const executable = isWindows || mode === null ? {} : { executable: (mode & EXECUTABLE) !== 0 };
+  return { kind, size: info.size, modified: info.mtime?.getTime() ?? 0, id, ...executable };
 }
 
 /**

@@ -608,6 +608,8 @@ export interface FileInfo {
   readonly modified: number;
   /** Identity of the file: unique, and unchanged when the file is renamed; `null` if unknown. */
   readonly id: string | null;
+  /** Whether its owner may execute it; absent where files have no such permission. */
+  readonly executable?: boolean;
 }
 
 /** An open file. Calls may overlap, and take effect in order. */

@@ -123,7 +123,8 @@ export async function createTorrent(path: string, options: CreateOptions): Promi
   const files = version === "v1" ? found.files : found.files.toSorted((a, b) => compareTreePaths(a.path, b.path));
   checkPieceLength(pieceLength, { size, path, files, version });
   const encoded = (hashes: Pick<TorrentParts, "pieces" | "trees">): Bytes => {
-    return encodeTorrent({ ...options, ...hashes, name, pieceLength, content: found.isFolder ? files : size });
+    const content = found.isFolder ? files : size;
+    return encodeTorrent({ ...options, ...hashes, name, pieceLength, content, executable: files[0]!.executable });
   };
   // Bad names and sizes are reported here, before hours are spent on hashing.
   const draft = parse(encoded(madeUp({ version, files, size, pieceLength })), path);

@@ -21,6 +21,8 @@ export interface SourceFile {
   readonly modified: number;
   /** Identity of the file on its file system; `null` if unknown. */
   readonly id: string | null;
+  /** Whether its owner may execute it. */
+  readonly executable: boolean;
 }
 
 /** A file that was found. */
@@ -169,8 +171,12 @@ function danglingLink(path: string, cause: unknown): StorageError {
   });
 }
 
-function toFile(path: readonly string[], source: string, { size, modified, id }: FileInfo): ScannedFile {
-  return { path, source, length: size, modified, id };
+function toFile(
+  path: readonly string[],
+  source: string,
+  { size, modified, id, executable = false }: FileInfo,
+): ScannedFile {
+  return { path, source, length: size, modified, id, executable };
 }
 
 /** Returns `true` if a path is a folder, or in it. Paths are absolute and without links. */

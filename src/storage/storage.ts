@@ -232,7 +232,8 @@ export class Storage {
    * Writes a verified piece. Several pieces may be written at the same time.
    *
    * @param index Index of the piece.
-   * @param data All bytes of the piece. They must not change until the promise settles.
+   * @param data All bytes of the piece, or all before the padding at its end. They must not change until the promise
+   * settles.
    * @returns Resolves when the piece is in its files, though perhaps not on the device.
    * @throws {ShoalError} If the piece can't be written, or an error in the background has stopped writing. The piece
    * counts as missing then.
@@ -241,7 +242,9 @@ export class Storage {
     const refusal = this.#closing === null ? this.#refusal(index) : closedError(this.#working.folder);
     if (refusal !== null) return Promise.reject(refusal);
     const size = this.#working.now.map.pieceSize(index);
-    if (data.length !== size) {
+    const isWhole = () =>
+      this.#working.now.map.rangesOfPiece(index).every(({ at, length }) => at + length <= data.length);
+    if (data.length > size || (data.length < size && !isWhole())) {
       return Promise.reject(new RangeError(`Piece ${index} has ${size} bytes, got ${data.length}`));
     }
     if (!this.#writes.isClosed) return this.#writes.run(() => this.#write(index, data));

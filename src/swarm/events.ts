@@ -30,7 +30,7 @@ export type TorrentEvent =
 export interface StateEvent {
   /** Name of the event. */
   readonly event: "state";
-  /** Info-hash of the torrent in hexadecimal. */
+  /** Info-hash of the torrent in hexadecimal, 40 digits: that of `TorrentHandle.infoHash`. */
   readonly infohash: string;
   /** New state. */
   readonly state: TorrentState;
@@ -54,6 +54,8 @@ export interface AddedEvent {
   readonly event: "added";
   /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
+  /** v2 info-hash in hexadecimal, 64 digits; `null` if the torrent has none, or it isn't known yet. */
+  readonly infohash_v2: string | null;
   /** Name of the torrent, safe to print. */
   readonly name: string;
   /** Bytes of the wanted files; `null` while unknown for a magnet link. */
@@ -68,6 +70,8 @@ export interface MetadataEvent {
   readonly event: "metadata";
   /** Info-hash of the torrent in hexadecimal. */
   readonly infohash: string;
+  /** v2 info-hash in hexadecimal, 64 digits; `null` if the torrent has none, or it isn't known yet. */
+  readonly infohash_v2: string | null;
   /** Name of the torrent, safe to print. */
   readonly name: string;
   /** Bytes of the wanted files. */

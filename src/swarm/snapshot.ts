@@ -5,14 +5,17 @@
  */
 
 import type { InfoHash } from "../base/info_hash.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import type { Peer } from "../peer/mod.ts";
 import type { TorrentState } from "./torrent_state.ts";
 import type { WebSeed } from "./web_seeds/web_seed.ts";
 
 /** A torrent at one moment. Cheap to create, and never changes. */
 export interface TorrentSnapshot {
-  /** Info-hash of the torrent. */
+  /** Info-hash that names the torrent; see {@linkcode TorrentHandle.infoHash}. */
   readonly infoHash: InfoHash;
+  /** All info-hashes that are known; see {@linkcode TorrentHandle.infoHashes}. */
+  readonly infoHashes: InfoHashes;
   /** Name of the torrent, safe to print. */
   readonly name: string;
   /** State of the torrent. */
@@ -76,7 +79,7 @@ export interface PeerSnapshot {
 export interface SnapshotSource extends
   Pick<
     TorrentSnapshot,
-    "infoHash" | "name" | "state" | "size" | "verified" | "progress" | "downloaded" | "uploaded"
+    "infoHash" | "infoHashes" | "name" | "state" | "size" | "verified" | "progress" | "downloaded" | "uploaded"
   > {
   /** The metadata; `null` while unknown. */
   readonly meta: object | null;
@@ -94,10 +97,11 @@ export interface SnapshotSource extends
 export function snapshotOf(torrent: SnapshotSource): TorrentSnapshot {
   const peers = [...Array.from(torrent.peers(), peerSnapshot), ...torrent.webSeeds.map(webSeedSnapshot)];
   const rateDown = sum(peers, (peer) => peer.rateDown);
-  const { infoHash, name, state, error, size, verified, progress, downloaded, uploaded } = torrent;
+  const { infoHash, infoHashes, name, state, error, size, verified, progress, downloaded, uploaded } = torrent;
   const left = size - verified;
   return {
     infoHash,
+    infoHashes,
     name,
     state,
     error: error?.message ?? null,

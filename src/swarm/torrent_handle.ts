@@ -6,6 +6,7 @@
 
 import type { PeerAddress } from "../base/address.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import type { Metainfo } from "../metainfo/mod.ts";
 import type { RateLimits } from "../peer/mod.ts";
 import type { MoveProgress } from "../storage/mod.ts";
@@ -25,8 +26,16 @@ import type { FilePriority } from "./wanted_pieces.ts";
  * Its settings can be changed at any time. Each change emits a `changed` or `state` event.
  */
 export interface TorrentHandle extends ReadableTorrent {
-  /** Info-hash of the torrent. */
+  /**
+   * Info-hash that names the torrent in this session and in its events, and never changes: that of v1, or the first 20
+   * bytes of that of v2 (BEP 52) if the torrent, or the magnet link by which it was added, has no other.
+   */
   readonly infoHash: InfoHash;
+  /**
+   * All info-hashes that are known. The metadata of a magnet link to a hybrid torrent may tell the second one; `metadata`
+   * has resolved then. `Session.get()` finds the torrent by each of them.
+   */
+  readonly infoHashes: InfoHashes;
   /** Name, safe to print. Until a magnet link's metadata is known, the name in the link, or the info-hash. */
   readonly name: string;
   /** Current state. */

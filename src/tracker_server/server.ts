@@ -10,6 +10,7 @@ import { MAX_TRACKER_RATES, TRACKER_RATE } from "../base/defences.ts";
 import { networkOf } from "../base/networks.ts";
 import { TokenBuckets } from "../base/token_bucket.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import type {
   HttpAnswer,
   HttpServer,
@@ -37,7 +38,7 @@ export interface TrackerServerOptions {
   /** Seconds between announces of a peer (default 1,800). */
   readonly interval?: number;
   /** Torrents that are served; all when absent. */
-  readonly allow?: readonly InfoHash[];
+  readonly allow?: readonly (InfoHash | InfoHashes)[];
   /** Maximum number of torrents (default 10,000). */
   readonly maxTorrents?: number;
   /** Maximum number of peers of all torrents together (default 200,000). */
@@ -182,9 +183,12 @@ export class TrackerServer {
   /**
    * Adds a seed that doesn't announce itself, because it runs beside this tracker, until the tracker is closed. If only
    * some torrents are served, this torrent is served too.
+   *
+   * @param torrent Info-hash of the torrent, or both of a hybrid (BEP 52), whose peers then find each other.
    */
-  name(infoHash: InfoHash, seed: NamedSeed): void {
-    this.#store.allow(infoHash);
+  name(torrent: InfoHash | InfoHashes, seed: NamedSeed): void {
+    this.#store.allow(torrent);
+    const infoHash = "onWire" in torrent ? torrent.onWire[0]! : torrent;
     this.#residents.push(...seed.addresses.map((address) => ({ infoHash, peerId: seed.peerId, address })));
     this.#renewResidents();
   }

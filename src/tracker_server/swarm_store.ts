@@ -8,6 +8,7 @@
 import { formatAddress, type PeerAddress } from "../base/address.ts";
 import { toHex } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
+import type { InfoHashes } from "../base/info_hashes.ts";
 import { MAX_TRACKED_PER_NETWORK, MAX_TRACKED_PER_SWARM, MAX_UDP_PEERS6 } from "../base/defences.ts";
 import { networkOf } from "../base/networks.ts";
 import { type KnownPeer, type PeerKind, PeerPool, Pools } from "./peer_pool.ts";
@@ -60,7 +61,7 @@ export interface SwarmStoreOptions {
   /** Random numbers to choose peers: uniform from 0 (inclusive) to 1 (exclusive). */
   readonly random: () => number;
   /** Torrents that are served; all when absent. */
-  readonly allow?: readonly InfoHash[];
+  readonly allow?: readonly (InfoHash | InfoHashes)[];
   /** Maximum number of torrents (default 10,000). */
   readonly maxTorrents?: number;
   /** Maximum number of peers of all torrents together (default 200,000). */
@@ -89,12 +90,15 @@ const WHO_WANTS_NO_MORE: readonly PeerKind[] = ["seed", "partial"];
 export class SwarmStore {
   readonly #options: SwarmStoreOptions;
   readonly #allowed: Set<string> | null;
+  /** First info-hash of each hybrid, by its second one: both are one swarm. */
+  readonly #joined = new Map<string, InfoHash>();
   readonly #swarms = new Map<string, PeerPool>();
   readonly #pools = new Pools();
 
   constructor(options: SwarmStoreOptions) {
     this.#options = options;
-    this.#allowed = options.allow ? new Set(options.allow.map((hash) => hash.hex)) : null;
+    this.#allowed = options.allow ? new Set() : null;
+    for (const torrent of options.allow ?? []) this.allow(torrent);
   }
 
   /** Number of torrents that have peers. */
@@ -117,9 +121,13 @@ export class SwarmStore {
     return this.#pools.seeds;
   }
 
-  /** Adds a torrent to those that are served. */
-  allow(infoHash: InfoHash): void {
-    this.#allowed?.add(infoHash.hex);
+  /** Adds a torrent to those that are served. Peers of a hybrid find each other, whichever info-hash they announce. */
+  allow(torrent: InfoHash | InfoHashes): void {
+    const [first, second] = "onWire" in torrent ? torrent.onWire : [torrent];
+    this.#allowed?.add(first!.hex);
+    if (second === undefined) return;
+    this.#allowed?.add(second.hex);
+    this.#joined.set(second.hex, first!);
   }
 
   /**
@@ -128,11 +136,13 @@ export class SwarmStore {
    * @param now Milliseconds of a monotonic clock.
    * @returns The answer, or why the announce is refused, in words for the client's user.
    */
-  announce(query: AnnounceQuery, now: number): AnnounceAnswer | { readonly refusal: string } {
-    const { infoHash, event } = query;
-    if (this.#allowed && !this.#allowed.has(infoHash.hex)) {
+  announce(announced: AnnounceQuery, now: number): AnnounceAnswer | { readonly refusal: string } {
+    if (this.#allowed && !this.#allowed.has(announced.infoHash.hex)) {
       return { refusal: "this tracker does not serve that torrent" };
     }
+    const joined = this.#joined.get(announced.infoHash.hex);
+    const query = joined === undefined ? announced : { ...announced, infoHash: joined };
+    const { infoHash, event } = query;
     const key = formatAddress(query.address);
     if (event === "stopped") {
       this.#forget(infoHash.hex, key);
@@ -166,7 +176,7 @@ export class SwarmStore {
    * @returns Counts of the torrent, all 0 if it is unknown.
    */
   scrape(infoHash: InfoHash): ScrapeAnswer {
-    const pool = this.#swarms.get(infoHash.hex);
+    const pool = this.#swarms.get((this.#joined.get(infoHash.hex) ?? infoHash).hex);
     return {
       complete: pool?.seeders ?? 0,
       incomplete: pool?.leechers ?? 0,

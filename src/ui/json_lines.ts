@@ -31,7 +31,7 @@ export function eventLine(event: ViewEvent, time: number): JsonLine {
   switch (event.event) {
     case "added":
     case "metadata":
-      return { ...head, name: event.name, size: event.size, files: event.files };
+      return { ...head, infohash_v2: event.infohash_v2, name: event.name, size: event.size, files: event.files };
     case "checking":
       return { ...head, progress: event.progress };
     case "tracker": {

@@ -79,11 +79,15 @@ export class Summary {
    * Returns the summary.
    *
    * @param options See {@linkcode SummaryOptions}.
-   * @returns Lines without line ends. A failed torrent has no lines, since its error line is enough.
+   * @returns Lines without line ends. A failed torrent has no lines, since its error line is enough, nor has one that has
+   * become one with another.
    */
   lines(options: SummaryOptions): string[] {
-    return [...this.#accounts.values()].flatMap(({ last, failed, ...rest }) =>
-      last === null || failed || last.state === "error" ? [] : render({ last, ...rest }, options)
+    const present = new Set(this.#snapshots().map(({ infoHash }) => infoHash.hex));
+    return [...this.#accounts].flatMap(([infohash, { last, failed, ...rest }]) =>
+      last === null || !present.has(infohash) || failed || last.state === "error"
+        ? []
+        : render({ last, ...rest }, options)
     );
   }
 

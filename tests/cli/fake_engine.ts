@@ -162,7 +162,14 @@ export class FakeSession implements SessionLike {
     const torrent = new FakeTorrent(meta, options);
     this.added.push(torrent);
     const infohash = meta.infoHash.hex;
-    this.emit({ event: "added", infohash, name: meta.name, size: meta.size, files: 2 });
+    this.emit({
+      event: "added",
+      infohash,
+      infohash_v2: meta.infoHashV2?.hex ?? null,
+      name: meta.name,
+      size: meta.size,
+      files: 2,
+    });
     return Promise.resolve(torrent);
   }
 

@@ -22,8 +22,8 @@ const ALL = { infohash: null };
 /** Every event of a session in each of its forms. The type makes sure that none is missing. */
 type PrintedEvent = Exclude<SessionEvent, StateEvent | ChangedEvent | RemovedEvent>;
 const SAMPLES: { readonly [Kind in PrintedEvent["event"]]: readonly Extract<PrintedEvent, { event: Kind }>[] } = {
-  added: [{ event: "added", infohash, name: "a", size: null, files: null }],
-  metadata: [{ event: "metadata", infohash, name: "a", size: 20_000, files: 2 }],
+  added: [{ event: "added", infohash, infohash_v2: "ab".repeat(32), name: "a", size: null, files: null }],
+  metadata: [{ event: "metadata", infohash, infohash_v2: null, name: "a", size: 20_000, files: 2 }],
   checking: [{ event: "checking", infohash, progress: 0.123456789 }],
   tracker: [
     {

@@ -101,6 +101,59 @@ Deno.test("share hands out a folder, links and all, under another name to whoeve
   });
 });
 
+for (const version of ["--v2", "--hybrid"]) {
+  Deno.test(`share ${version} hands out a folder with files of all sizes, by either info-hash`, async () => {
+    await withFolder(async (folder) => {
+      await Deno.mkdir(`${folder}/original/sub`, { recursive: true });
+      await Deno.writeTextFile(`${folder}/original/a.txt`, "a".repeat(40_000));
+      await Deno.writeTextFile(`${folder}/original/b`, "");
+      await Deno.writeTextFile(`${folder}/original/sub/\u00e9`, "c".repeat(65_536));
+      await Deno.writeTextFile(`${folder}/original/z`, "z".repeat(5));
+      const more = [version, "--piece-length", "64K", "--name", "new"];
+      const share = new Run("share", `${folder}/original`, ...more, ...HERE, "--json");
+      const told = JSON.parse(await share.line((line) => line.includes('"share"')));
+      const { infoHash, infoHashV1, infoHashV2, trackers } = parseMagnet(told.magnet);
+      assertEquals([told.files, told.size], [4, 105_541]);
+      assertEquals([told.infohash, told.infohash_v2], [infoHash.hex, infoHashV2!.hex]);
+      assertEquals(infoHashV1 === null, version === "--v2");
+      const tracker = `&tr=${encodeURIComponent(trackers[0]![0]!)}`;
+      const links = [told.magnet, `magnet:?xt=urn:btmh:1220${infoHashV2!.hex}${tracker}`];
+      if (infoHashV1 !== null) links.push(`magnet:?xt=urn:btih:${infoHashV1.hex}${tracker}`);
+      for (const [i, link] of links.entries()) {
+        const copy = `${folder}/copy${i}`;
+        const download = new Run("download", link, "-o", copy, "-q", "--bind", "127.0.0.1", "-p", "0", ...QUIET);
+        assertEquals(await download.code, 0, download.terminal.stderr.text);
+        for (const path of ["a.txt", "b", "sub/\u00e9", "z"]) {
+          assertEquals(
+            await Deno.readTextFile(`${copy}/new/${path}`),
+            await Deno.readTextFile(`${folder}/original/${path}`),
+          );
+        }
+      }
+      await share.leave();
+    });
+  });
+}
+
+Deno.test("a download by both links of a hybrid, which nothing says are one, goes on as one", async () => {
+  await withFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/original`);
+    await Deno.writeTextFile(`${folder}/original/a`, "a".repeat(40_000));
+    await Deno.writeTextFile(`${folder}/original/b`, "b".repeat(5));
+    const share = new Run("share", `${folder}/original`, "--hybrid", ...HERE, "--json");
+    const { magnet } = JSON.parse(await share.line((line) => line.includes('"share"')));
+    const { infoHashV1, infoHashV2, trackers } = parseMagnet(magnet);
+    const links = [infoHashV1!.hex, infoHashV2!.hex];
+    const more = ["-t", trackers[0]![0]!, "-o", `${folder}/copy`, "--bind", "127.0.0.1", "-p", "0", ...QUIET];
+    const download = new Run("download", ...links, ...more);
+    assertEquals(await download.code, 0, download.terminal.stderr.text);
+    assertEquals(await Deno.readTextFile(`${folder}/copy/original/b`), "bbbbb");
+    assertStringIncludes(download.terminal.stderr.text, "it is the same torrent as original, which goes on for both");
+    assertEquals(download.terminal.stdout.text.match(/gave nothing back|before the metadata/g), ["gave nothing back"]);
+    await share.leave();
+  });
+});
+
 Deno.test("share tells people the link and the command, with -q the link alone", async () => {
   await withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/a.txt`, "hello");
@@ -218,7 +271,7 @@ const CHANGES: readonly (readonly [now: Partial<FileInfo> | null, why: string])[
 for (const [now, why] of CHANGES) {
   Deno.test(`untilChanged() tells of a file: ${why}`, async () => {
     const clock = new VirtualClock();
-    const file: SourceFile = { source: "/x", length: 5, modified: 7, id: "i" };
+    const file: SourceFile = { source: "/x", length: 5, modified: 7, id: "i", executable: false };
     let info: FileInfo | null = { kind: "file", size: 5, modified: 7, id: "i" };
     const files = { stat: () => Promise.resolve(info) };
     const watch = untilChanged([file, file], { after: clock.after.bind(clock), files: files as never });

@@ -1,11 +1,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { utf8 } from "../../src/base/bytes.ts";
+import { fromUtf8Lossy, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
 import { run } from "../../src/cli/main.ts";
 import { statisticsLine } from "../../src/cli/tracker.ts";
+import { parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { Announcer, type TrackerReport } from "../../src/tracker/announcer.ts";
 import { TrackerWay } from "../support/udp_world.ts";
+import { hybrid, LIST } from "../support/v2_torrents.ts";
 import { FakeTerminal } from "../ui/fake_terminal.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 
@@ -108,6 +110,31 @@ Deno.test("tracker --json tells the same to programs", async () => {
   assertEquals(stopped.event, "stopped");
 });
 
+Deno.test("tracker --allow takes v2 info-hashes and torrent files, and both info-hashes of a hybrid are one swarm", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "shoal-test-" });
+  const torrent = hybrid(LIST);
+  Deno.writeFileSync(`${folder}/h.torrent`, torrent);
+  const { infoHashV1, infoHashV2 } = parseMetainfo(torrent);
+  const others = "12".repeat(32);
+  const allowed = ["--allow", `${folder}/h.torrent`, "--allow", others];
+  const stage = new Stage("--port", "0", "--bind", "127.0.0.1", "--json", ...allowed);
+  const { http } = JSON.parse(await stage.line(0));
+  const ask = async (infoHash: Uint8Array, port: number) => {
+    const hash = Array.from(infoHash, (byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+    const url = `${http}?info_hash=${hash}&peer_id=${"p".repeat(17)}${port}&port=${port}&left=1&compact=1`;
+    const { body } = await denoPlatform.http.request({ url, trust: { by: "user" }, timeout: 10_000, maxBytes: 1000 });
+    return fromUtf8Lossy(body);
+  };
+  assertStringIncludes(await ask(infoHashV1!.bytes, 101), "5:peers0:");
+  assertStringIncludes(await ask(infoHashV2!.truncated.bytes, 102), "5:peers6:");
+  assertStringIncludes(await ask(new Uint8Array(20).fill(0x12), 103), "5:peers0:");
+  assertStringIncludes(await ask(new Uint8Array(20), 104), "does not serve");
+  await stage.leave();
+  const missing = new Stage("--allow", `${folder}/missing.torrent`);
+  assertEquals(await missing.ended, 2);
+  Deno.removeSync(folder, { recursive: true });
+});
+
 Deno.test("tracker listens everywhere when no address is chosen, and says what that means", async () => {
   const stage = new Stage("-p", "0");
   assertMatch(await stage.line(0), /^Tracker at http:\/\/(\[::\]|0\.0\.0\.0):\d+\/announce/);
@@ -141,6 +168,7 @@ Deno.test("tracker refuses values that make no sense", async () => {
     const args of [
       ["--interval", "1s"],
       ["--allow", "abc"],
+      ["--allow", "a".repeat(63)],
       ["--max-peers", "0"],
       ["--trust-ip", "here"],
       ["--trust-forwarded", "10.0.0.0/33"],

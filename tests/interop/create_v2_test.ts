@@ -18,6 +18,8 @@ interface Input {
   readonly name: string;
   /** Size in bytes of each file by path. The path `""` makes a single file named `name`. */
   readonly files: Readonly<Record<string, number>>;
+  /** Files that are executable. */
+  readonly executable?: readonly string[];
   /** Piece length in bytes. */
   readonly pieces: number;
   /** Whether libtorrent 2.1 makes a hybrid of it that it refuses itself, by its order of files. */
@@ -48,6 +50,13 @@ const INPUTS: readonly Input[] = [
   { name: "\u00fcmlaut", files: { "\u00e9": 50_000, "e\u0301": 5, "\u65e5\u672c/\u8a9e": 40_000 }, pieces: 32 * KIB },
   { name: "names past the BMP", files: { "\uff5e": 50_000, "\u{1f41f}": 40_000 }, pieces: 32 * KIB },
   { name: "one content twice", files: { a: 100_000, b: 100_000 }, pieces: 16 * KIB },
+  { name: "an executable file", files: { "": 40_000 }, executable: [""], pieces: 32 * KIB },
+  {
+    name: "executable files",
+    files: { "bin/run": 40_000, "empty": 0, "plain": 70_000, "z": 5 },
+    executable: ["bin/run", "empty", "z"],
+    pieces: 32 * KIB,
+  },
   {
     name: "tricky names",
     files: { "a b": 1, "a-b": 40_000, "a.txt": 3, "a/x": 33_000, a0: 5, B: 6, ".dot": 7, "zz/Z": 8, "zz/z": 9 },
@@ -60,11 +69,12 @@ function sizes(count: number, path: (i: number) => string, size: (i: number) => 
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [path(i), size(i)]));
 }
 
-async function makeInput({ name, files }: Input, folder: string): Promise<void> {
+async function makeInput({ name, files, executable = [] }: Input, folder: string): Promise<void> {
   for (const [i, [path, size]] of Object.entries(files).entries()) {
     const full = path === "" ? `${folder}/${name}` : `${folder}/${name}/${path}`;
     await Deno.mkdir(full.slice(0, full.lastIndexOf("/")), { recursive: true });
-    await Deno.writeFile(full, noise(size, name === "one content twice" ? 1 : i + 1), { mode: 0o644 });
+    const mode = executable.includes(path) ? 0o744 : 0o654; // only the owner's permission counts
+    await Deno.writeFile(full, noise(size, name === "one content twice" ? 1 : i + 1), { mode });
   }
 }
 

@@ -121,11 +121,27 @@ Deno.test("verifierOf() takes no two hashes for the blocks below them", async ()
   }
 });
 
-Deno.test("verifierOf() verifies a hybrid without piece layers by its v1 half, with padding", () => {
-  const { meta } = pairOf({ padded: true, layers: false });
+Deno.test("verifierOf() verifies a hybrid without piece layers by its v1 half, whose padding nobody is asked for", async () => {
+  const { meta: bare, model } = pairOf({ padded: true, layers: false });
+  const wholeOf = (index: number) => model.data.slice(index * PIECE, Math.min((index + 1) * PIECE, bare.totalLength));
+  const digests = Array.from({ length: bare.pieceCount }, (_, index) => sha1(wholeOf(index)));
+  const meta: Metainfo = { ...bare, pieces: concatBytes(digests) };
   const verifier = verifierOf(meta, platform);
   assertEquals(verifier.hashing(0), { digest: "sha1" });
-  assertEquals([verifier.pieceSize(3), layoutOf(meta).pieceSize(3)], [PIECE, PIECE]);
+  for (let index = 0; index < meta.pieceCount; index++) {
+    const whole = wholeOf(index);
+    assertEquals([verifier.pieceSize(index), verifier.servedSize(index)], [model.pieceSize(index), whole.length]);
+    assertEquals(layoutOf(meta).pieceSize(index), whole.length, "on the disk it reads as zeros");
+    assert(verifier.matches(index, sha1(whole)));
+    const data = whole.slice(0, model.pieceSize(index));
+    for (const bytes of [data, flipped(data)]) {
+      const hasher = verifier.start(index);
+      for (let at = 0; at < bytes.length; at += 5000) hasher.update(bytes.slice(at, at + 5000));
+      for (const verdict of [await verifier.check(index, bytes), hasher.verdict()]) {
+        assertEquals([verdict.isRight, verdict.wrongBlocks], bytes === data ? [true, []] : [false, null]);
+      }
+    }
+  }
   assertThrows(() =>
     verifierOf(pairOf({ padded: false, layers: false }).meta, platform).matches(0, new Uint8Array(32))
   );

@@ -188,3 +188,24 @@ Deno.test("a hybrid is verified, seeded and downloaded by its v1 half, also from
     assertEquals([...Deno.readDirSync(`${folder}/top`)].map(({ name }) => name).sort(), ["a", "d"]);
   }
 });
+
+Deno.test("createTorrent() says in v2 and hybrid torrents which files are executable, and follows links to them", {
+  ignore: Deno.build.os === "windows",
+}, async () => {
+  await using lab = new Lab();
+  const folder = lab.make("x");
+  for (const [name, mode] of [["plain", 0o644], ["run", 0o744], ["theirs", 0o655]] as const) {
+    Deno.writeFileSync(`${folder}/${name}`, noise(5, 1));
+    Deno.chmodSync(`${folder}/${name}`, mode);
+  }
+  Deno.symlinkSync("plain", `${folder}/link to plain`);
+  Deno.symlinkSync("run", `${folder}/link to run`);
+  for (const version of ["v2", "hybrid", "v1"] as const) {
+    const { meta } = await createTorrent(folder, { platform: denoPlatform, version });
+    const found = meta.files.filter(({ executable }) => executable).map(({ path }) => path.at(-1));
+    assertEquals(found, version === "v1" ? [] : ["link to run", "run"], version);
+    assertEquals(meta.files.filter(({ symlink }) => symlink !== null), []);
+    const single = (await createTorrent(`${folder}/run`, { platform: denoPlatform, version })).meta;
+    assertEquals(single.files[0]!.executable, version !== "v1");
+  }
+});

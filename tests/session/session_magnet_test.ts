@@ -23,7 +23,14 @@ Deno.test("Session downloads what a magnet link stands for, and remembers it", a
   const folder = lab.make("out");
   const torrent = await session.add(magnetTo(meta), { folder });
   assertEquals(torrent.snapshot().state, "metadata");
-  assertEquals(events[0], { event: "added", infohash: meta.infoHash.hex, name: NAME, size: null, files: null });
+  assertEquals(events[0], {
+    event: "added",
+    infohash: meta.infoHash.hex,
+    infohash_v2: null,
+    name: NAME,
+    size: null,
+    files: null,
+  });
   assertEquals((await torrent.metadata).info, meta.info);
   await torrent.finished;
   assertEquals(kinds(events), ["added", "metadata", "completed"]);

@@ -11,6 +11,7 @@ import { TREE, v2 } from "../support/v2_torrents.ts";
 /** Files by their paths: several pieces, empty, a part of a block, whole pieces, and two blocks. */
 const LENGTHS = { "a": 200_000, "d/b": 0, "d/c": 5000, "d/\u00e9": 131_072, "e": 20_000 } as const;
 const FILES = Object.entries(LENGTHS);
+const SIZE = FILES.reduce((sum, [, length]) => sum + length, 0);
 
 /** Writes the files and makes a torrent of them. */
 async function made(lab: Lab, version: "v2" | "hybrid"): Promise<{ meta: Metainfo; source: string }> {
@@ -68,20 +69,22 @@ for (const version of ["v2", "hybrid"] as const) {
   });
 }
 
-Deno.test("Session takes a hybrid by its magnet link, with padding by its v1 hashes, and seeds it to one that uses v2", async () => {
+Deno.test("Session takes a hybrid by its magnet link, without padding, and seeds it to one that has its torrent file", async () => {
   await using lab = new Lab();
   const { meta, source } = await made(lab, "hybrid");
   const [first, second] = [lab.make("by magnet"), lab.make("by torrent")];
   const seeder = await lab.seeder(meta, source);
   const { session } = await lab.session();
-  await (await session.add(parseMagnet(magnetOf(meta)), { folder: first })).finished;
+  const byMagnet = await session.add(parseMagnet(magnetOf(meta)), { folder: first });
+  await byMagnet.finished;
   assertFiles(first);
+  assertEquals(byMagnet.snapshot().downloaded, SIZE, "no padding");
   await seeder.stop();
   const { session: last, events } = await lab.session();
   const torrent = await last.add(meta, { folder: second });
   await torrent.finished;
   assertFiles(second);
-  assertEquals(torrent.snapshot().downloaded, FILES.reduce((sum, [, length]) => sum + length, 0), "no padding");
+  assertEquals(torrent.snapshot().downloaded, SIZE, "no padding");
   assertEquals(events.filter(({ event }) => event === "hash_failed" || event === "error"), []);
 });
 
@@ -100,6 +103,57 @@ Deno.test("Session fails a hybrid whose halves disagree about a piece, and blame
   assertEquals([error.kind, error.what, error.where], ["torrent", "the torrent contradicts itself", "piece 1"]);
   assertEquals(events.filter(({ event }) => event === "hash_failed" || event === "warning"), [], "no peer is blamed");
   assertEquals(torrent.snapshot().state, "error");
+});
+
+/** Returns a hybrid as a client sees it that knows of v1 only: its padding is files like others. */
+function v1Half(meta: Metainfo): Metainfo {
+  const files = meta.files.map(({ root: _, layer: __, ...file }) => file);
+  return { ...meta, version: "v1", infoHashV2: null, files };
+}
+
+for (const how of ["torrent file", "v1 magnet link"] as const) {
+  Deno.test(`Session fetches a hybrid by its ${how} from a peer that knows v1 only, asks for no padding, and serves it`, async () => {
+    await using lab = new Lab();
+    const { meta, source } = await made(lab, "hybrid");
+    const old = await lab.seeder(v1Half(meta), source);
+    const link = parseMagnet(`magnet:?xt=urn:btih:${meta.infoHashV1!.hex}&tr=${lab.tracker.url}`);
+    const { session, events } = await lab.session();
+    const folder = lab.make("out");
+    const torrent = await session.add(how === "torrent file" ? meta : link, { folder });
+    await torrent.finished;
+    assertFiles(folder);
+    assertEquals(torrent.snapshot().downloaded, SIZE, "no padding");
+    await old.stop();
+    const { session: another, events: others } = await lab.session();
+    const copy = lab.make("copy");
+    const last = await another.add(v1Half(meta), { folder: copy });
+    await last.finished;
+    assertFiles(copy);
+    assertEquals([...events, ...others].filter(({ event }) => event === "hash_failed" || event === "error"), []);
+    const result = await verify(v1Half(meta), { platform, folder });
+    assertEquals(result.valid, meta.pieceCount);
+  });
+}
+
+Deno.test("Session fetches exactly the chosen files of a v2 or hybrid torrent, and keeps no bytes of others", async () => {
+  await using lab = new Lab();
+  for (const version of ["v2", "hybrid"] as const) {
+    const { meta, source } = await made(lab, version);
+    const seeder = await lab.seeder(meta, source);
+    const folder = lab.make(`out ${version}`);
+    const { session } = await lab.session();
+    const chosen = new Set([...meta.files.keys()].filter((i) => ["c", "e"].includes(meta.files[i]!.path.at(-1)!)));
+    const torrent = await session.add(meta, { folder, files: chosen });
+    await torrent.finished;
+    assertEquals(torrent.snapshot().downloaded, 25_000);
+    await session.stop();
+    await seeder.stop();
+    const found = [...Deno.readDirSync(`${folder}/top`), ...Deno.readDirSync(`${folder}/top/d`)].map(({ name }) =>
+      name
+    );
+    assertEquals(found.sort(), ["c", "d", "e"]);
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["top"]);
+  }
 });
 
 Deno.test("Session finishes a v2 torrent of the run before, without checking it again", async () => {

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { MAX_TRACKED_PER_NETWORK, MAX_TRACKED_PER_SWARM } from "../../src/base/defences.ts";
-import { InfoHash } from "../../src/base/info_hash.ts";
+import { InfoHash, InfoHashV2 } from "../../src/base/info_hash.ts";
+import { InfoHashes } from "../../src/base/info_hashes.ts";
 import {
   type AnnounceAnswer,
   type AnnounceQuery,
@@ -217,4 +218,27 @@ Deno.test("SwarmStore.allow() adds to the torrents that are served", () => {
   store.allow(HASH);
   assertEquals(refusal(store, query(1)), null);
   assertEquals(refusal(store, query(1, { infoHash: OTHER })), "this tracker does not serve that torrent");
+});
+
+Deno.test("SwarmStore brings peers of a hybrid together, whichever info-hash they announce, once it knows of both", () => {
+  const v2 = new InfoHashV2(new Uint8Array(32).fill(1));
+  const both = new InfoHashes(HASH, v2);
+  for (const allow of [undefined, [], [both]]) {
+    const store = storeOf({ ...(allow && { allow }) });
+    if (allow === undefined) {
+      tell(store, query(1));
+      assertEquals(ports(tell(store, query(2, { infoHash: OTHER }))), [], "nobody has said that they are one");
+      for (const infoHash of [HASH, OTHER]) tell(store, query(1, { infoHash, event: "stopped" }));
+      for (const infoHash of [HASH, OTHER]) tell(store, query(2, { infoHash, event: "stopped" }));
+    }
+    store.allow(both);
+    tell(store, query(1));
+    assertEquals(ports(tell(store, query(2, { infoHash: v2.truncated, left: 0 }))), [1]);
+    tell(store, query(2, { left: 0 }));
+    assertEquals(ports(tell(store, query(1))), [2], "a peer that announces both is one peer");
+    const counts = { complete: 1, incomplete: 1, downloaded: 0, downloaders: 1 };
+    assertEquals([store.scrape(HASH), store.scrape(v2.truncated)], [counts, counts]);
+    tell(store, query(1, { infoHash: OTHER, event: "stopped" }));
+    assertEquals([store.peerCount, store.torrentCount], [1, 1]);
+  }
 });

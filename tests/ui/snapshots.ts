@@ -5,12 +5,15 @@
  */
 
 import { InfoHash } from "../../src/base/info_hash.ts";
+import { InfoHashes } from "../../src/base/info_hashes.ts";
 import type { PeerSnapshot, TorrentSnapshot } from "../../src/session/session_events.ts";
 
 /** Returns a torrent that is half downloaded, with the given fields replaced. */
 export function torrentSnapshot(parts: Partial<TorrentSnapshot> = {}): TorrentSnapshot {
+  const { infoHash = new InfoHash(new Uint8Array(20)) } = parts;
   return {
-    infoHash: new InfoHash(new Uint8Array(20)),
+    infoHash,
+    infoHashes: new InfoHashes(infoHash, null),
     name: "debian.iso",
     state: "downloading",
     error: null,

@@ -18,7 +18,14 @@ import { FakeTerminal, type FakeTerminalOptions } from "./fake_terminal.ts";
 import { infoHashOf, peerSnapshot, torrentSnapshot } from "./snapshots.ts";
 
 const HASH = infoHashOf(0).hex;
-const ADDED: ViewEvent = { event: "added", infohash: HASH, name: "debian.iso", size: 4_000_000_000, files: 1 };
+const ADDED: ViewEvent = {
+  event: "added",
+  infohash: HASH,
+  infohash_v2: null,
+  name: "debian.iso",
+  size: 4_000_000_000,
+  files: 1,
+};
 const BANNED: ViewEvent = {
   event: "peer",
   infohash: HASH,

@@ -154,7 +154,7 @@ export class PartialPieces {
       wrongBlocks: this.#wrongBlocks,
     });
     this.#wanted = options.wanted;
-    const run = Math.max(1, Math.floor(RUN_BYTES / options.verifier.pieceSize(0)));
+    const run = Math.max(1, Math.floor(RUN_BYTES / options.verifier.pieceLength));
     this.picker = new PiecePicker(this.have.length, () => options.platform.random(), { run });
     this.missing = new Bitfield(this.have.length);
     this.#recomputeMissing();

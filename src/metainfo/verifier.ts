@@ -33,13 +33,19 @@ export function digestsOf(meta: Metainfo): DigestVerifier {
 export interface PayloadLayout extends Pick<Metainfo, "pieceLength" | "pieceCount" | "totalLength" | "files"> {
   /** Returns the size of a piece in bytes; see {@linkcode PieceVerifier.pieceSize}. */
   pieceSize(index: number): number;
+  /** Returns how many bytes of a piece may be read; see {@linkcode PieceVerifier.servedSize}. */
+  servedSize(index: number): number;
 }
 
 /** Returns the layout of a torrent. Its pieces have the sizes that the torrent's verifier tells. */
 export function layoutOf(meta: Metainfo): PayloadLayout {
   const { pieceLength, pieceCount, totalLength, files } = meta;
-  const pieces = hasLayers(meta) ? new V2Pieces(meta) : v1Pieces(meta);
-  return { pieceLength, pieceCount, totalLength, files, pieceSize: (index) => pieces.pieceSize(index) };
+  const pieceSizes = hasLayers(meta) ? new V2Pieces(meta) : null;
+  return {
+    ...{ pieceLength, pieceCount, totalLength, files },
+    pieceSize: (index) => pieceSizes?.pieceSize(index) ?? pieceSize(meta, index),
+    servedSize: (index) => pieceSizes?.servedSize(index) ?? pieceSize(meta, index),
+  };
 }
 
 function v1Pieces(meta: Metainfo): V1Pieces {

@@ -347,9 +347,9 @@ export class Storage {
     if (!this.#working.now.have.has(index)) {
       return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
     }
-    // Padding after a piece can be read as well.
     const { pieceLength, totalLength } = this.#layout;
-    if (begin < 0 || length < 0 || begin + length > Math.min(pieceLength, totalLength - index * pieceLength)) {
+    const size = this.#layout.servedSize?.(index) ?? Math.min(pieceLength, totalLength - index * pieceLength);
+    if (begin < 0 || length < 0 || begin + length > size) {
       return Promise.reject(new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
     }
     return this.#cache.load(index, begin, length);

@@ -16,6 +16,7 @@ type Unpackaged = "shoal" | "libtorrent21" | "rqbit";
 const PACKAGES: Readonly<Record<Exclude<ClientName, Unpackaged>, string>> = {
   aria2: "aria2",
   libtorrent: "python3-libtorrent",
+  qbittorrent: "qbittorrent-nox",
   rtorrent: "rtorrent",
   transmission: "transmission-cli",
   webtorrent: "nodejs",

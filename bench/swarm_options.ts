@@ -16,7 +16,7 @@ Real clients side by side, in a private network with a tracker: seeders that sta
 with an empty folder, timed from its start until it says that it is complete, and then compared with the original.
 Needs root and Debian's packages of the clients that are named, opentracker and iproute2.
 
-  --leech LIST          who downloads (shoal,libtorrent,aria2); also rtorrent, transmission,
+  --leech LIST          who downloads (shoal,libtorrent,aria2); also rtorrent, transmission, qbittorrent,
                         webtorrent (WEBTORRENT names its folder), libtorrent21 (LIBTORRENT21 names the folder of
                         \`pip install --target\`), rqbit (RQBIT names the program), and names made by --shoal
   --seed NAME:COUNT     who serves, and how many of them (libtorrent:1)
@@ -86,6 +86,7 @@ const CLIENTS: Readonly<Record<ClientName, readonly Requirement[]>> = {
   aria2: ["aria2c"],
   libtorrent: ["python3-libtorrent"],
   libtorrent21: ["libtorrent21"],
+  qbittorrent: ["qbittorrent-nox"],
   rqbit: ["rqbit"],
   rtorrent: ["rtorrent"],
   shoal: [],

@@ -34,6 +34,8 @@ export function digestsOf(meta: Metainfo): DigestVerifier {
 export interface PayloadLayout extends Pick<Metainfo, "pieceLength" | "pieceCount" | "totalLength" | "files"> {
   /** Returns the size of a piece in bytes; see {@linkcode PieceVerifier.pieceSize}. */
   pieceSize(index: number): number;
+  /** Returns how many bytes of a piece may be read; see {@linkcode PieceVerifier.servedSize}. */
+  servedSize(index: number): number;
 }
 
 /**
@@ -42,8 +44,12 @@ export interface PayloadLayout extends Pick<Metainfo, "pieceLength" | "pieceCoun
  */
 export function layoutOf(meta: Metainfo): PayloadLayout {
   const { pieceLength, pieceCount, totalLength, files } = meta;
-  const pieces = hasLayers(meta) ? new V2Pieces(meta) : v1Pieces(meta);
-  return { pieceLength, pieceCount, totalLength, files, pieceSize: (index) => pieces.pieceSize(index) };
+  const pieceSizes = hasLayers(meta) ? new V2Pieces(meta) : null;
+  return {
+    ...{ pieceLength, pieceCount, totalLength, files },
+    pieceSize: (index) => pieceSizes?.pieceSize(index) ?? pieceSize(meta, index),
+    servedSize: (index) => pieceSizes?.servedSize(index) ?? pieceSize(meta, index),
+  };
 }
 
 function v1Pieces(meta: Metainfo): V1Pieces {

@@ -26,6 +26,11 @@ export interface StorageLayout {
   readonly files: readonly StorageFile[];
   /** Returns the size of a piece in bytes. When absent, every piece but the last has the piece length. */
   pieceSize?(index: number): number;
+  /**
+   * Returns how many bytes of a piece may be read: its size, and the padding after it. When absent, the piece length, up
+   * to the last byte of the torrent.
+   */
+  servedSize?(index: number): number;
 }
 
 /** One file of a torrent. */

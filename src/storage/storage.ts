@@ -366,8 +366,9 @@ export class Storage {
     if (!this.#working.now.have.has(index)) {
       return Promise.reject(new RangeError(`Piece ${index} is not there to be read`));
     }
-    // Padding after a piece can be read as well, in v2-only torrents also behind the last byte of the torrent.
-    if (begin < 0 || length < 0 || begin + length > this.#layout.pieceLength) {
+    const { pieceLength, totalLength } = this.#layout;
+    const size = this.#layout.servedSize?.(index) ?? Math.min(pieceLength, totalLength - index * pieceLength);
+    if (begin < 0 || length < 0 || begin + length > size) {
       return Promise.reject(new RangeError(`Piece ${index} has no ${length} bytes at ${begin}`));
     }
     return this.#cache.load(index, begin, length);

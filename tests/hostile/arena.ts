@@ -9,7 +9,7 @@ import { environment, OFFLINE } from "../support/binary.ts";
 import { type Event, eventsOf } from "../support/events.ts";
 import { Job } from "../support/job.ts";
 import { assertSame, makeFile, type Payload } from "../support/payload.ts";
-import { makeTorrent } from "../support/torrents.ts";
+import { makeTorrent, type Version } from "../support/torrents.ts";
 import type { Attack, Role, Victim } from "./attack.ts";
 import type { Orders, Report } from "./attacker.ts";
 import { Relay } from "./relay.ts";
@@ -39,6 +39,8 @@ export interface GoodsOptions {
   readonly size: number;
   /** Piece length in bytes. */
   readonly pieceLength: number;
+  /** Version of the torrent; v1 when absent. */
+  readonly version?: Version;
 }
 
 /**
@@ -50,7 +52,7 @@ export interface GoodsOptions {
 export async function makeGoods(folder: string, options: GoodsOptions): Promise<Goods> {
   const payload = await makeFile(`${folder}/source`, { name: "file.bin", size: options.size, seed: 5 });
   const torrent = `${folder}/file.torrent`;
-  await makeTorrent(payload, { path: torrent, pieceLength: options.pieceLength });
+  await makeTorrent(payload, { path: torrent, pieceLength: options.pieceLength, version: options.version ?? "v1" });
   return { payload, torrent };
 }
 

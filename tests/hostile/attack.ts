@@ -158,7 +158,8 @@ export class Stage {
    */
   async greet(line: Line, options: GreetOptions = {}): Promise<boolean> {
     const { peerId = this.peerId(), ...rest } = options;
-    await this.send(line, handshake(this.torrent.infoHash, { ...rest, peerId }));
+    const v2 = this.torrent.version !== "v1";
+    await this.send(line, handshake(this.torrent.infoHash, { v2, ...rest, peerId }));
     if (await line.readExactly(68) === null) return false;
     if (options.have === "all") return await this.send(line, frame(ID.bitfield, everything(this.torrent.pieces)));
     if (options.have === "none" && options.fast !== false) return await this.send(line, frame(ID.haveNone));

@@ -10,6 +10,7 @@ import { messageOf } from "../../src/base/errors.ts";
 import { type Event, eventsOf } from "../support/events.ts";
 import type { Job } from "../support/job.ts";
 import { withScratch } from "../support/scratch.ts";
+import type { Version } from "../support/torrents.ts";
 import type { Attack, Role } from "./attack.ts";
 import { about, Arena, freshHosts, makeGoods, type Sortie, usage } from "./arena.ts";
 import { SlowSeeder } from "./slow_seeder.ts";
@@ -32,6 +33,8 @@ const SECONDS = 100;
 export interface BesiegeSeederOptions {
   /** Milliseconds after which the attackers reconnect. They don't reconnect by default. */
   readonly again?: number;
+  /** Version of the torrent; v1 when absent. */
+  readonly version?: Version;
 }
 
 /**
@@ -40,10 +43,11 @@ export interface BesiegeSeederOptions {
  *
  * @param attacks Attacks to run.
  * @param role Role of the attacker.
+ * @param version Version of the torrent.
  */
-export function besiegeLeecher(attacks: readonly Attack[], role: Role): Promise<void> {
+export function besiegeLeecher(attacks: readonly Attack[], role: Role, version: Version = "v1"): Promise<void> {
   return withScratch(async (folder) => {
-    const goods = await makeGoods(folder, { size: 96 * MIB + 12_345, pieceLength: 256 * 1024 });
+    const goods = await makeGoods(folder, { size: 96 * MIB + 12_345, pieceLength: 256 * 1024, version });
     using honest = await SlowSeeder.start(goods.torrent, `${goods.payload.folder}/${goods.payload.name}`);
     await using arena = new Arena(folder, goods);
     await reported(arena, async () => {
@@ -72,7 +76,8 @@ export function besiegeLeecher(attacks: readonly Attack[], role: Role): Promise<
  */
 export function besiegeSeeder(attacks: readonly Attack[], options: BesiegeSeederOptions = {}): Promise<void> {
   return withScratch(async (folder) => {
-    const goods = await makeGoods(folder, { size: 32 * MIB + 12_345, pieceLength: 256 * 1024 });
+    const { version = "v1" } = options;
+    const goods = await makeGoods(folder, { size: 32 * MIB + 12_345, pieceLength: 256 * 1024, version });
     await using arena = new Arena(folder, goods);
     await reported(arena, async () => {
       const port = freePort();

@@ -42,6 +42,8 @@ export interface HandshakeOptions {
   readonly fast?: boolean;
   /** Claims support of the extension protocol (BEP 10). Default `true`. */
   readonly extended?: boolean;
+  /** Claims support of v2 torrents (BEP 52). Default `false`. */
+  readonly v2?: boolean;
   /** Length byte and protocol name, those of BEP 3 by default. */
   readonly protocol?: Uint8Array;
 }
@@ -56,6 +58,7 @@ export function handshake(infoHash: Uint8Array, options: HandshakeOptions): Byte
   const reserved = new Uint8Array(8);
   if (options.extended ?? true) reserved[5] = 0x10;
   if (options.fast ?? true) reserved[7] = 0x04;
+  if (options.v2) reserved[7]! |= 0x10;
   return concatBytes([options.protocol ?? PROTOCOL, reserved, infoHash, options.peerId]);
 }
 

@@ -14,6 +14,7 @@ export type ClientName =
   | "aria2"
   | "libtorrent"
   | "libtorrent21"
+  | "qbittorrent"
   | "rqbit"
   | "rtorrent"
   | "shoal"
@@ -104,6 +105,7 @@ const STARTERS: Readonly<Record<ClientName, Starter>> = {
   aria2: startAria2,
   libtorrent: startLibtorrent,
   libtorrent21: startLibtorrent,
+  qbittorrent: startQbittorrent,
   rqbit: startRqbit,
   rtorrent: startRtorrent,
   shoal: startShoal,
@@ -340,6 +342,37 @@ client.add(torrent, { path }, (one) => {
 });
 process.on("SIGTERM", () => client.destroy(() => process.exit(0)));
 `;
+
+/** Its seeds don't check the data. It uses the libtorrent 2.0 of the system, and lists of peers of its own. */
+function startQbittorrent(options: ClientOptions): Promise<RunningClient> {
+  return withMarker("qbittorrent", options, async (script) => {
+    const settings = {
+      LegalNotice: { Accepted: true },
+      Preferences: { "WebUI\\Enabled": false },
+      AutoRun: { enabled: options.mode === "leech", program: script },
+      BitTorrent: {
+        "Session\\Port": PORT,
+        "Session\\BTProtocol": "TCP",
+        "Session\\DHTEnabled": finds(options, "dht"),
+        "Session\\LSDEnabled": finds(options, "lsd"),
+        "Session\\PeXEnabled": finds(options, "pex"),
+        "Session\\Encryption": { off: 2, prefer: 0, require: 1 }[options.encryption ?? "prefer"],
+        "Session\\GlobalUPSpeedLimit": Math.round((options.uploadLimit ?? 0) / 1024),
+        "Session\\IgnoreLimitsOnLAN": false,
+      },
+      Network: { PortForwardingEnabled: false },
+    };
+    const text = Object.entries(settings).map(([section, values]) =>
+      [`[${section}]`, ...Object.entries(values).map(([key, value]) => `${key}=${value}`)].join("\n")
+    );
+    const place = `${options.scratch}/qBittorrent/config`;
+    await Deno.mkdir(place, { recursive: true });
+    await Deno.writeTextFile(`${place}/qBittorrent.conf`, `${text.join("\n\n")}\n`);
+    const manner = options.mode === "seed" ? ["--skip-hash-check"] : [];
+    const how = [`--profile=${options.scratch}`, `--save-path=${options.folder}`, "--skip-dialog=true", ...manner];
+    return ["qbittorrent-nox", ...how, "--add-paused=false", options.torrent];
+  });
+}
 
 /** rqbit tells that it is complete only by ending. */
 function startRqbit(options: ClientOptions): RunningClient {

@@ -11,7 +11,7 @@ import { Job, must } from "../support/job.ts";
 import { assertSame, makeFile, makeTree, type Payload } from "../support/payload.ts";
 import type { Requirement } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
-import { makeTorrent, readTorrent } from "../support/torrents.ts";
+import { makeTorrent, readTorrent, type Version } from "../support/torrents.ts";
 import { CAPTURE } from "./capture.ts";
 import { type ClientName, type ClientOptions, type RunningClient, startClient } from "./clients.ts";
 import { type Host, PrivateNetwork } from "./network.ts";
@@ -26,6 +26,8 @@ export interface Goods {
   makePayload(folder: string): Promise<Payload>;
   /** Piece length in bytes. */
   readonly pieceLength: number;
+  /** Version of the torrent; v1 when absent. */
+  readonly version?: Version;
   /** Folder in which the lab makes its own folder, the system's folder for temporary files by default. */
   readonly parent?: string;
 }
@@ -89,6 +91,19 @@ export interface LabProgramOptions {
 export interface SeedersAnnouncedOptions {
   /** Timeout in seconds, 30 by default. */
   readonly seconds?: number;
+  /** Info-hash that the seeders announce, the torrent's first one by default: a client may know only one of a hybrid's. */
+  readonly by?: "v1" | "v2";
+}
+
+/** Which info-hashes a magnet link has: `btih` that of v1, `btmh` that of v2. */
+export type LinkKind = "btih" | "btmh" | "both";
+
+/** Options for {@linkcode Lab.magnet}. */
+export interface LabMagnetOptions {
+  /** Info-hashes of the link, those of the torrent by default. */
+  readonly kind?: LinkKind;
+  /** Whether the link names the tracker, `true` by default. */
+  readonly hasTracker?: boolean;
 }
 
 /** The environment of one test. */
@@ -162,6 +177,7 @@ export class Lab {
         await makeTorrent(payload, {
           path: torrent,
           pieceLength: own.pieceLength,
+          version: own.version ?? "v1",
           ...(announce !== null && { tracker: announce }),
         });
       } else {
@@ -299,7 +315,8 @@ export class Lab {
    * @throws {Error} If the tracker doesn't know enough seeders in time.
    */
   async seedersAnnounced(count: number, options: SeedersAnnouncedOptions = {}): Promise<void> {
-    const { hex } = await readTorrent(this.torrent);
+    const { onWire } = await readTorrent(this.torrent);
+    const hex = onWire.at(options.by === "v2" ? -1 : 0)!;
     const script = decodeURI(new URL("scrape.ts", import.meta.url).pathname);
     const url = this.announce.replace(/announce$/, "scrape");
     const argv = [Deno.execPath(), "run", "--no-config", "--no-lock", "--allow-net", script, url, hex, `${count}`];
@@ -308,10 +325,17 @@ export class Lab {
     await job.exit(options.seconds ?? 30);
   }
 
-  /** Returns a magnet link with the info-hash and the tracker of the torrent. */
-  async magnet(): Promise<string> {
-    const { hex } = await readTorrent(this.torrent);
-    return `magnet:?xt=urn:btih:${hex}&tr=${encodeURIComponent(this.announce)}`;
+  /**
+   * Returns a magnet link of the torrent.
+   *
+   * @param options See {@linkcode LabMagnetOptions}.
+   */
+  async magnet(options: LabMagnetOptions = {}): Promise<string> {
+    const { version, hex, v2 } = await readTorrent(this.torrent);
+    const { kind = version === "v1" ? "btih" : version === "v2" ? "btmh" : "both", hasTracker = true } = options;
+    const topics = [...kind === "btmh" ? [] : [`urn:btih:${hex}`], ...kind === "btih" ? [] : [`urn:btmh:1220${v2}`]];
+    const places = hasTracker ? [`tr=${encodeURIComponent(this.announce)}`] : [];
+    return `magnet:?${[...topics.map((topic) => `xt=${topic}`), ...places].join("&")}`;
   }
 
   /**
@@ -356,10 +380,10 @@ export class Lab {
 
   /** Starts opentracker. Debian's build serves only listed torrents, does a chroot, and doesn't run as root. */
   async #startTracker(): Promise<void> {
-    const { hex } = await readTorrent(this.torrent);
+    const { onWire } = await readTorrent(this.torrent);
     const folder = `${this.#folder}/tracker`;
     await Deno.mkdir(folder);
-    await Deno.writeTextFile(`${folder}/white`, `${hex}\n`);
+    await Deno.writeTextFile(`${folder}/white`, onWire.map((hex) => `${hex}\n`).join(""));
     const ports = ["-p", `${TRACKER_PORT}`, "-P", `${TRACKER_PORT}`];
     const argv = ["opentracker", "-i", this.#tracker.address, ...ports, "-u", "nobody", "-d", folder, "-w", "white"];
     this.#jobs.push(new Job(this.#tracker.command(argv), { name: "opentracker" }));

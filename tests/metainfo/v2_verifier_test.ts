@@ -77,6 +77,7 @@ for (const padded of [false, true]) {
       assertEquals(verifier.pieceSize(index), model.pieceSize(index));
       assertEquals(layoutOf(meta).pieceSize(index), model.pieceSize(index));
       assertEquals(verifier.servedSize(index), padded ? model.servedSize(index) : PIECE, "padding is served");
+      assertEquals(layoutOf(meta).servedSize(index), verifier.servedSize(index));
       assertEquals(verifier.hashing(index), model.hashing(index));
       const isOneStream = index > 0 && verifier.hashing(index) === verifier.hashing(index - 1);
       assert(!isOneStream || model.pieceSize(index - 1) === PIECE);

@@ -6,7 +6,7 @@ import { Libtorrent } from "../support/libtorrent.ts";
 import { assertSame, makeFile, type Payload } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
-import { makeTorrent } from "../support/torrents.ts";
+import { makeTorrent, VERSIONS } from "../support/torrents.ts";
 
 const MIB = 1024 * 1024;
 
@@ -22,24 +22,27 @@ interface Scene {
 }
 
 function testFullDisk(name: string, client: "aria2" | "libtorrent", body: (scene: Scene) => Promise<void>): void {
-  testWith(name, ["root", "aria2c", "python3-libtorrent"], () =>
-    withScratch(async (scratch) => {
-      const payload = await makeFile(`${scratch}/source`, { name: "file.bin", size: 16 * MIB + 77, seed: 31 });
-      const torrent = `${scratch}/file.torrent`;
-      await makeTorrent(payload, { path: torrent });
-      const disk = `${scratch}/disk`;
-      await Deno.mkdir(disk);
-      await must("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk);
-      try {
-        await using seeder = client === "aria2"
-          ? await seedWithAria2(payload, { torrent })
-          : await Libtorrent.seed(payload, { torrent });
-        await using driver = await Driver.start(`${scratch}/state`);
-        await body({ scratch, payload, torrent, seeder, driver, disk });
-      } finally {
-        await must("umount", disk);
-      }
-    }));
+  for (const version of VERSIONS) {
+    testWith(`${name} (${version})`, ["root", "aria2c", "python3-libtorrent"], () =>
+      withScratch(async (scratch) => {
+        const payload = await makeFile(`${scratch}/source`, { name: "file.bin", size: 16 * MIB + 77, seed: 31 });
+        const torrent = `${scratch}/file.torrent`;
+        await makeTorrent(payload, { path: torrent, version });
+        const disk = `${scratch}/disk`;
+        await Deno.mkdir(disk);
+        await must("mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk);
+        try {
+          // aria2 1.36 knows no v2, and computes another info-hash for hybrids.
+          await using seeder = client === "aria2" && version === "v1"
+            ? await seedWithAria2(payload, { torrent })
+            : await Libtorrent.seed(payload, { torrent });
+          await using driver = await Driver.start(`${scratch}/state`);
+          await body({ scratch, payload, torrent, seeder, driver, disk });
+        } finally {
+          await must("umount", disk);
+        }
+      }));
+  }
 }
 
 /** Downloads until the disk is full, and asserts that the torrent goes idle with an error. */
@@ -70,8 +73,8 @@ testFullDisk(
     await fillDisk(scene);
     // While the disk is still full, resuming ends in the same error.
     await driver.tell({ do: "resume" });
-    await driver.until(({ state }) => state === "downloading", "it tries again");
-    await driver.until(({ state }) => state === "error", "the disk to be full still");
+    const isToldAgain = () => driver.events.filter((event) => event.startsWith("error ")).length === 2;
+    await driver.until(({ state }) => state === "error" && isToldAgain(), "the disk to be full still");
     await must("mount", "-o", "remount,size=40m", disk);
     const { downloaded } = driver.look!;
     await driver.tell({ do: "resume" });

@@ -8,7 +8,8 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { assert, assertEquals } from "@std/assert";
 import { equalBytes, toHex, utf8 } from "../../src/base/bytes.ts";
-import { type Metainfo, parseMetainfo, pieceHash, pieceSize } from "../../src/metainfo/mod.ts";
+import type { PieceVerifier } from "../../src/base/piece_verifier.ts";
+import { layoutOf, type Metainfo, parseMetainfo, verifierOf } from "../../src/metainfo/mod.ts";
 import { openDatabase } from "../../src/platform/deno_database.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import type { Connection, Network } from "../../src/platform/platform.ts";
@@ -18,7 +19,7 @@ import { environment, OFFLINE } from "../support/binary.ts";
 import { eventsOf } from "../support/events.ts";
 import { Job, type JobResult } from "../support/job.ts";
 import { assertSame, makeFile, noise, type Payload } from "../support/payload.ts";
-import { makeTorrent } from "../support/torrents.ts";
+import { makeTorrent, type Version } from "../support/torrents.ts";
 import { fromSource } from "../support/from_source.ts";
 
 const HOST = "127.0.0.1";
@@ -76,6 +77,8 @@ export interface KillSeedOptions {
   readonly pieceLength: number;
   /** Path to write the torrent file to. */
   readonly torrent: string;
+  /** Version of the torrent; v1 when absent. */
+  readonly version?: Version;
 }
 
 /** Options for {@linkcode makeManyFiles}. */
@@ -90,6 +93,7 @@ export interface ManyFilesOptions {
 export class Seed implements AsyncDisposable {
   readonly payload: Payload;
   readonly meta: Metainfo;
+  readonly verifier: PieceVerifier;
   /** Path of the torrent file. */
   readonly path: string;
   /** Address for `--peer`, as `host:port`. */
@@ -105,6 +109,7 @@ export class Seed implements AsyncDisposable {
   ) {
     this.payload = made.payload;
     this.meta = made.meta;
+    this.verifier = verifierOf(made.meta, denoPlatform);
     this.path = made.path;
     this.#session = running.session;
     this.#torrent = running.torrent;
@@ -118,7 +123,8 @@ export class Seed implements AsyncDisposable {
    * @param options See {@linkcode KillSeedOptions}.
    */
   static async start(payload: Payload, options: KillSeedOptions): Promise<Seed> {
-    await makeTorrent(payload, { path: options.torrent, pieceLength: options.pieceLength });
+    const { torrent: path, pieceLength, version = "v1" } = options;
+    await makeTorrent(payload, { path, pieceLength, version });
     const meta = parseMetainfo(await Deno.readFile(options.torrent));
     let tell: (bytes: number) => void = () => {};
     const net = counting((bytes) => tell(bytes));
@@ -358,10 +364,10 @@ export class KillLab {
 
   /** Returns the bytes of right pieces on disk, in final or `.part` files, or in the partfile if neither exists. */
   async #bytesThere(): Promise<number> {
-    const { meta } = this.seed;
+    const { meta, verifier } = this.seed;
     const all = new Uint8Array(meta.totalLength);
     const isThere = new Uint8Array(meta.totalLength);
-    const map = new FileMap(meta);
+    const map = new FileMap(layoutOf(meta));
     const parts = await readIfThere(this.partPath);
     for (const [index, { path, offset, length }] of meta.files.entries()) {
       if (length === 0) continue;
@@ -378,11 +384,12 @@ export class KillLab {
     }
     let bytes = 0;
     for (let piece = 0; piece < meta.pieceCount; piece++) {
-      const size = pieceSize(meta, piece);
+      const size = verifier.pieceSize(piece);
       const start = piece * meta.pieceLength;
       if (isThere.subarray(start, start + size).includes(0)) continue;
-      const digest = createHash("sha1").update(all.subarray(start, start + size)).digest();
-      if (equalBytes(digest, pieceHash(meta, piece))) bytes += size;
+      const hasher = verifier.start(piece);
+      hasher.update(all.subarray(start, start + size));
+      if (hasher.verdict().isRight) bytes += size;
     }
     return bytes;
   }

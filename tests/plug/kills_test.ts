@@ -2,10 +2,11 @@ import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { seededRandom } from "../support/random.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
+import { type Version, VERSIONS } from "../support/torrents.ts";
 import { COST, KillLab, PAYLOADS, Seed } from "./kill_lab.ts";
 
-/** Number of kills. The full run has `PLUG_KILLS=200`. */
-const KILLS = Number(Deno.env.get("PLUG_KILLS") ?? 30);
+/** Number of kills, a third of them with each version of torrents. The full run has `PLUG_KILLS=200`. */
+const KILLS = Number(Deno.env.get("PLUG_KILLS") ?? 30) * 3 / 2;
 /** Seed of the random times of the kills. */
 const SEED = Number(Deno.env.get("PLUG_SEED") ?? 1);
 /** Number of simultaneous downloads. */
@@ -228,7 +229,7 @@ interface Tally {
 }
 
 testWith(
-  `a download that is killed completes with the right bytes and downloads nothing twice, with ${KILLS} kills`,
+  `a download that is killed completes with the right bytes and downloads nothing twice, with ${KILLS} kills and all versions`,
   ["strace"],
   () =>
     withScratch(async (folder) => {
@@ -239,21 +240,24 @@ testWith(
       let kills = 0;
       const failures: string[] = [];
       const work = async (worker: number): Promise<void> => {
-        const seeds: Partial<Record<keyof typeof PAYLOADS, Seed>> = {};
+        const seeds = new Map<string, Seed>();
         await using stack = new AsyncDisposableStack();
         for (const name of ["one", "many"] as const) {
           const { make, pieceLength } = PAYLOADS[name];
           const payload = await make(`${folder}/source-${worker}-${name}`);
-          seeds[name] = stack.use(
-            await Seed.start(payload, { pieceLength, torrent: `${folder}/${worker}-${name}.torrent` }),
-          );
+          for (const version of VERSIONS) {
+            const torrent = `${folder}/${worker}-${name}-${version}.torrent`;
+            seeds.set(`${name} ${version}`, stack.use(await Seed.start(payload, { pieceLength, torrent, version })));
+          }
         }
         while (kills < KILLS && failures.length < 3) {
           const number = next++;
           assert(number < KILLS * 3, "most downloads end before they are killed");
           const kind = KINDS[number % KINDS.length]!;
+          // Every kind has its turn with every version.
+          const version: Version = VERSIONS[(number + Math.floor(number / KINDS.length)) % VERSIONS.length]!;
           const place = `${folder}/download-${number}`;
-          const lab = new KillLab(seeds[kind.payload]!, place);
+          const lab = new KillLab(seeds.get(`${kind.payload} ${version}`)!, place);
           const tally = tallies.get(kind.name)!;
           try {
             await kind.kill(lab, seededRandom(SEED * 10_000 + number));
@@ -261,7 +265,7 @@ testWith(
             assertEquals(twice, 0, "bytes that were fetched although they were on disk");
             assertLessOrEqual(Math.max(0, ...lab.lost), COST, "bytes that a kill has cost");
           } catch (error) {
-            failures.push(`download ${number}, ${kind.name}: ${(error as Error).message}`);
+            failures.push(`download ${number} (${version}), ${kind.name}: ${(error as Error).message}`);
           }
           kills += lab.kills;
           tally.downloads++;

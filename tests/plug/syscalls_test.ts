@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { eventsOf } from "../support/events.ts";
 import { testWith } from "../support/requirements.ts";
 import { withScratch } from "../support/scratch.ts";
+import { VERSIONS } from "../support/torrents.ts";
 import { KillLab, PAYLOADS, Seed, type Trap } from "./kill_lab.ts";
 
 /** A failing system call, and part of the resulting error (`ends`) or warning (`warns`). Neither: no effect. */
@@ -61,10 +62,16 @@ testWith(
     withScratch(async (folder) => {
       const { make, pieceLength } = PAYLOADS.many;
       const payload = await make(`${folder}/source`);
-      await using seed = await Seed.start(payload, { pieceLength, torrent: `${folder}/many.torrent` });
+      await using stack = new AsyncDisposableStack();
+      const seeds: Seed[] = [];
+      for (const version of VERSIONS) {
+        const torrent = `${folder}/many-${version}.torrent`;
+        seeds.push(stack.use(await Seed.start(payload, { pieceLength, torrent, version })));
+      }
       for (const [number, { of, calls, error, ends, warns }] of CASES.entries()) {
-        const why = `${calls[0]} of the ${of} fails with ${error}`;
-        const lab = new KillLab(seed, `${folder}/download-${number}`);
+        const version = number % VERSIONS.length; // each has its share
+        const why = `${VERSIONS[version]}: ${calls[0]} of the ${of} fails with ${error}`;
+        const lab = new KillLab(seeds[version]!, `${folder}/download-${number}`);
         const trap: Trap = { calls, error, paths: [pathOf(lab, of)] };
         const { code, stdout, stderr } = await lab.runThrough(trap);
         if (ends !== undefined) {

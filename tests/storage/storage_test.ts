@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
 import { Bitfield } from "../../src/base/bitfield.ts";
+import { concatBytes } from "../../src/base/bytes.ts";
 import { FileError } from "../../src/platform/file_errors.ts";
 import { StorageError } from "../../src/storage/errors.ts";
 import { parseResumeState, type ResumeState } from "../../src/storage/resume_state.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
-import { QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
+import { FILES_IN_SHARED_PIECES, QUIET, readPiece, statePath, storageOf, Torrent, writeMissing } from "./fixture.ts";
 
 /** A torrent of seven pieces. Piece 2 runs from `t/a` through `t/sub/b` and 20 bytes of padding into `t/sub/d`. */
 const torrent = new Torrent(64, [
@@ -314,6 +315,22 @@ Deno.test("Storage reads padding as zeros, and pieces across files", async () =>
   for (let piece = 0; piece < 7; piece++) {
     assertEquals(await readPiece(torrent, storage, piece), torrent.piece(piece), `piece ${piece}`);
   }
+  await storage.close();
+});
+
+Deno.test("Storage.load() reads as much padding behind a piece as is served, as zeros", async () => {
+  const served = new Torrent(64, FILES_IN_SHARED_PIECES);
+  served.layout.servedSize = () => 64;
+  const storage = storageOf(served, new MemoryFiles());
+  await storage.open("resume", QUIET);
+  const last = served.layout.pieceCount - 1;
+  const data = served.piece(last);
+  await storage.writePiece(last, data);
+  await storage.load(last, 0, 64);
+  const into = new Uint8Array(64).fill(7);
+  assert(storage.readCached(last, 0, 64, into, 0));
+  assertEquals(into, concatBytes([data, new Uint8Array(64 - data.length)]));
+  await assertRejects(() => storage.load(last, 1, 64), RangeError, "no 64 bytes at 1");
   await storage.close();
 });
 

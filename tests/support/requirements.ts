@@ -20,6 +20,7 @@ const PACKAGES = {
   nft: "nftables",
   nginx: "nginx-light",
   opentracker: "opentracker",
+  "qbittorrent-nox": "qbittorrent-nox",
   rtorrent: "rtorrent",
   setpriv: "util-linux",
   strace: "strace",

@@ -1,0 +1,3 @@
+import { testV2Pairs } from "./v2_pairs.ts";
+
+testV2Pairs("libtorrent21", ({ link, leecher }) => link !== "btmh" || leecher !== "shoal");

@@ -159,7 +159,7 @@ function readInfo(
   const named = (ownName: string) => ({ ownName, name: safeName(ownName, options) || hex });
   const own = named(readName(info, { text, fail }));
   const pieceLength = readPieceLength(info, { isV2: tree !== null, fail });
-  const parts = { text, paths: options, fail, warn, hasTree: tree !== null };
+  const parts = { text, paths: options, fail, warn, hasTree: tree !== null, isHybrid: tree !== null && hasV1 };
   const v1 = hasV1 && !isEmptyList(info, tree) ? readFiles(info, { ...own, ...parts }) : null;
   const v2 = tree && readFilesOfTree(tree, { ...parts, info, raw, own, named });
   const name = v2?.name ?? own.name;

@@ -144,7 +144,7 @@ function hasList(info: BencodeDict, { warn }: FilesContext): boolean {
 
 function readSingle(info: BencodeDict, context: FilesContext): Entry {
   const attributes = readAttributes(info);
-  const length = readLength(info, new Place(null), context);
+  const length = attributes.link && context.hasTree ? 0 : readLength(info, new Place(null), context);
   // A link that is the only file has nothing to point to, so it is a file. It usually has no data to download.
   const path = [context.name];
   const own = ownPath([context.ownName], path);

@@ -135,7 +135,7 @@ function readLeaf(
     readonly context: TreeContext & ListContext;
   },
 ): Entry {
-  const { fail, isSingle, name, ownName, reader } = context;
+  const { fail, isHybrid, isSingle, name, ownName, reader } = context;
   const { pad, link, executable } = readAttributes(leaf);
   if (pad) fail(place.key("attr"), "a file tree has no padding, it is implied (BEP 52)");
   const target = link ? readTarget(leaf, place, context) : null;
@@ -153,7 +153,7 @@ function readLeaf(
     pad: false,
     executable,
     target: isSingle ? null : target,
-    names: texts,
+    ...(isHybrid && { names: texts }),
     ...(root && { root }),
   };
 }

@@ -29,6 +29,8 @@ export interface FilesContext {
   readonly ownName: string;
   /** Whether the torrent has a file tree (BEP 52), so that only libtorrent decides what is valid. */
   readonly hasTree: boolean;
+  /** Whether the torrent has two halves, so that their names have to be compared. */
+  readonly isHybrid: boolean;
   /** Decodes names. */
   readonly text: TextReader;
   /** Options for making paths safe. */
@@ -51,7 +53,7 @@ export interface Entry {
   readonly target: readonly string[] | null;
   /** Root of the file's Merkle tree (BEP 52), if the torrent has one and the file has bytes. */
   readonly root?: Bytes;
-  /** Names as written in the torrent, without the torrent's, if the torrent has a file tree: to compare its halves. */
+  /** Names as written in the torrent, without the torrent's, if the torrent is a hybrid: to compare its halves. */
   readonly names?: readonly string[];
 }
 
@@ -142,12 +144,12 @@ function hasList(info: BencodeDict, { warn }: FilesContext): boolean {
 
 function readSingle(info: BencodeDict, context: FilesContext): Entry {
   const attributes = readAttributes(info);
-  const length = readLength(info, new Place(null), context);
+  const length = attributes.link && context.hasTree ? 0 : readLength(info, new Place(null), context);
   // A link that is the only file has nothing to point to, so it is a file. It usually has no data to download.
   const path = [context.name];
   const own = ownPath([context.ownName], path);
   // A name of which nothing is left was replaced by the info-hash.
-  const names = context.hasTree && { names: [safeName(context.ownName) === "" ? context.name : context.ownName] };
+  const names = context.isHybrid && { names: [safeName(context.ownName) === "" ? context.name : context.ownName] };
   return { path, own, length, pad: attributes.pad, executable: attributes.executable, target: null, ...names };
 }
 
@@ -195,7 +197,7 @@ function readEntry(dict: BencodeDict, place: Place, context: ListContext): Entry
     pad,
     executable: attributes.executable,
     target: pad ? null : target,
-    ...(context.hasTree && { names: texts }),
+    ...(context.isHybrid && { names: texts }),
   };
 }
 

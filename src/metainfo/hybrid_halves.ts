@@ -26,6 +26,7 @@ export function mergeHalves(v1: readonly Entry[], aligned: readonly Entry[], fai
   };
   const v2 = aligned.length === v1.length + 1 ? withoutTail(aligned) : aligned;
   let [at, otherAt] = [0, 0];
+  let rules = NAME_RULES;
   for (let i = 0; i < Math.min(v1.length, v2.length); i++) {
     const [entry, other] = [v1[i]!, v2[i]!];
     if (hasData(entry) || hasData(other)) {
@@ -33,7 +34,8 @@ export function mergeHalves(v1: readonly Entry[], aligned: readonly Entry[], fai
       if (!hasData(other)) differ(i, `the list has a file of ${entry.length} bytes, the file tree has none`);
       if (entry.length !== other.length) differ(i, `a file has ${entry.length} bytes or ${other.length}`);
       if (at !== otherAt) differ(i, `a file begins at byte ${at}, and with the padding it needs at ${otherAt}`);
-      if (!isSamePath(entry, other)) differ(i, "a file has two names");
+      rules = rules.filter((rule) => isSamePath(entry, other, rule));
+      if (rules.length === 0) differ(i, "a file has two names");
     }
     at += entry.length;
     otherAt += other.length;
@@ -60,14 +62,19 @@ function hasData({ pad, length }: Entry): boolean {
   return !pad && length > 0;
 }
 
-function isSamePath(a: Entry, b: Entry): boolean {
+/**
+ * What libtorrent 2.0 and 2.1 write for a name such as ".." of which nothing is left: nothing, and "_". A torrent that
+ * either takes is taken.
+ */
+const NAME_RULES: readonly string[] = ["", "_"];
+
+/** Compares paths as libtorrent writes them to disk. */
+function isSamePath(a: Entry, b: Entry, nothing: string): boolean {
   // A single file has the torrent's name alone, a file of a folder has names in addition.
   if ((a.path.length === 1) !== (b.path.length === 1)) return false;
   const [one, other] = [a.names ?? [], b.names ?? []];
   if (one.length === other.length && one.every((name, i) => name === other[i])) return true;
-  // libtorrent compares the names that it writes to disk. Its versions 2.0 and 2.1 differ in what they write for a name
-  // such as "..", of which nothing is left; a torrent that either takes is taken.
-  return ["", "_"].some((nothing) => writtenPath(one, nothing) === writtenPath(other, nothing));
+  return writtenPath(one, nothing) === writtenPath(other, nothing);
 }
 
 function writtenPath(names: readonly string[], nothing: string): string {

@@ -58,7 +58,9 @@ export interface ParseOptions extends SafePathOptions {
 }
 
 /**
- * Parses and validates a torrent file: v1, v2 or hybrid (BEP 52). The halves of a hybrid have to
+ * Parses and validates a torrent file: v1, v2 or hybrid (BEP 52). Of v2 and hybrid torrents, those are taken that
+ * libtorrent takes. Where its versions differ, a wrong piece layer is refused as in 2.1, since nobody could verify
+ * anything with it, and all else is taken that either takes. The halves of a hybrid have to
  * agree, and its files are those of the v2 half, with the padding of the v1 half.
  *
  * @param bytes The torrent file. The result holds no view of it.
@@ -165,7 +167,7 @@ function readInfo(
   const named = (ownName: string) => ({ ownName, name: safeName(ownName, options) || hex });
   const own = named(readName(info, { text, fail }));
   const pieceLength = readPieceLength(info, { isV2: tree !== null, fail });
-  const parts = { text, paths: options, fail, warn, hasTree: tree !== null };
+  const parts = { text, paths: options, fail, warn, hasTree: tree !== null, isHybrid: tree !== null && hasV1 };
   const v1 = hasV1 && !isEmptyList(info, tree) ? readFiles(info, { ...own, ...parts }) : null;
   const v2 = tree && readFilesOfTree(tree, { ...parts, info, raw, own, named });
   const name = v2?.name ?? own.name;

@@ -4,16 +4,17 @@
  * @module
  */
 
-import type { Bytes } from "../../src/base/bytes.ts";
+import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import { type BencodeValue, decode, encode } from "../../src/bencode/mod.ts";
 import { parseMetainfo } from "../../src/metainfo/mod.ts";
 import { parseResumeState } from "../../src/storage/resume_state.ts";
 import type { FrameReader, MessageHandler } from "../../src/wire/frame_reader.ts";
+import { parseHashes, parseHashRequest } from "../../src/wire/hash_messages.ts";
 import type { Target } from "./target.ts";
 import { bencodeTargetOf } from "./targets/bencode.ts";
 import { resumeTargetOf } from "./targets/local.ts";
-import { metainfoTargetOf } from "./targets/metainfo.ts";
-import { framesTargetOf } from "./targets/wire.ts";
+import { fileTreeTargetOf, metainfoTargetOf } from "./targets/metainfo.ts";
+import { framesTargetOf, HASH_MESSAGES, type HashMessages, hashMessageTargetOf } from "./targets/wire.ts";
 
 /** A decoder and its fault. */
 export interface Planted {
@@ -85,6 +86,53 @@ function parseBoth(...[bytes, shape]: Parameters<typeof parseResumeState>): Retu
   return { ...state, unsynced: state.pieces };
 }
 
+/** Takes piece layers as they come. */
+function parseUnproven(...[bytes, options]: Parameters<typeof parseMetainfo>): ReturnType<typeof parseMetainfo> {
+  const meta = parseMetainfo(bytes, options);
+  const files = meta.files.map((file) => file.layer ? { ...file, layer: file.layer.map((byte) => byte ^ 1) } : file);
+  return { ...meta, files };
+}
+
+/** Places the files of a tree one after the other, without what lies between them. */
+function parseUnaligned(...[bytes, options]: Parameters<typeof parseMetainfo>): ReturnType<typeof parseMetainfo> {
+  const meta = parseMetainfo(bytes, options);
+  if (meta.version !== "v2") return meta;
+  let offset = 0;
+  const files = meta.files.filter(({ pad }) => !pad).map((file) => ({
+    ...file,
+    offset: (offset += file.length) - file.length,
+  }));
+  return { ...meta, files, totalLength: offset, pieceCount: Math.ceil(offset / meta.pieceLength) };
+}
+
+/** Gives the file of a hybrid the root of another. */
+function parseShifted(...[bytes, options]: Parameters<typeof parseMetainfo>): ReturnType<typeof parseMetainfo> {
+  const meta = parseMetainfo(bytes, options);
+  if (meta.version !== "hybrid") return meta;
+  return { ...meta, files: meta.files.map((file, i) => i % 2 === 1 ? { ...file, root: new Uint8Array(32) } : file) };
+}
+
+/** Reads a number of 32 bits with a sign. */
+const signed: HashMessages = {
+  ...HASH_MESSAGES,
+  parseHashRequest(payload) {
+    const request = parseHashRequest(payload);
+    return { ...request, index: request.index | 0 };
+  },
+};
+
+/** Takes the uncles for a part of the range. */
+const greedy: HashMessages = {
+  ...HASH_MESSAGES,
+  parseHashes(payload) {
+    const message = parseHashes(payload);
+    return { ...message, hashes: concatBytes([message.hashes, message.uncles]), uncles: new Uint8Array(0) };
+  },
+};
+
+/** Lets peers ask for what is past the end of a file. */
+const generous: HashMessages = { ...HASH_MESSAGES, faultOfRequest: () => null };
+
 /** Longer than anything waits for `endless`. */
 const ENDLESS_MS = 20_000;
 
@@ -113,6 +161,12 @@ export const PLANTED: readonly Planted[] = [
   { fault: "leads out of the folder", target: metainfoTargetOf(parseTrustingly) },
   { fault: "throws an error that is not its own", target: metainfoTargetOf(parseCarelessly) },
   { fault: "contradicts itself", target: resumeTargetOf(parseBoth) },
+  { fault: "takes piece layers unproven", target: fileTreeTargetOf(parseUnproven) },
+  { fault: "doesn't align files", target: fileTreeTargetOf(parseUnaligned) },
+  { fault: "gives padding a root", target: fileTreeTargetOf(parseShifted) },
+  { fault: "reads large numbers as negative", target: hashMessageTargetOf(signed) },
+  { fault: "takes uncles for hashes", target: hashMessageTargetOf(greedy) },
+  { fault: "serves what is not in the file", target: hashMessageTargetOf(generous) },
 ];
 
 /** For a worker. */

@@ -1,5 +1,5 @@
 /**
- * Odd v2 and hybrid torrents, and what libtorrent makes of them.
+ * Odd v2 and hybrid torrents, and what libtorrent makes of them. Where its versions differ, see `parseMetainfo()`.
  *
  * @module
  */
@@ -390,6 +390,7 @@ export const V2_CASES: readonly V2Case[] = [
     "a hybrid with another order": hybrid([b, pad(27_768), a]),
     "a hybrid with padding with bytes that is a link": hybrid([a, pad(31_072, { attr: "pl" }), b]),
     "a hybrid with an empty name in a path of one half": hybrid([{ ...a, path: ["a", ""] }, padding, b]),
+    "a hybrid whose only file is a link": v2({ top: leaf(A) }, { info: { ...single, attr: "l" } }),
     "a hybrid whose only file is padding": v2({ top: leaf(A) }, { info: { ...single, attr: "p" } }),
     "a hybrid whose only name is ..": v2({ "..": leaf(A) }, { info: { ...single, name: ".." } }),
     "a hybrid with empty padding": hybrid([a, padding, pad(0), b]),

@@ -51,12 +51,17 @@ export function metainfoTargetOf(parse: typeof parseMetainfo): Target {
   };
 }
 
+/** Makes a target for a parser of torrents with file trees and piece layers. */
+export function fileTreeTargetOf(parse: typeof parseMetainfo): Target {
+  return {
+    ...metainfoTargetOf(parse),
+    name: "file-tree",
+    generate: (dice, draft) => writeShape(draft, anyTreeTorrent(dice)),
+  };
+}
+
 /** Target for `parseMetainfo()` of torrents with file trees and piece layers. */
-export const fileTreeTarget: Target = {
-  ...metainfoTargetOf(parseMetainfo),
-  name: "file-tree",
-  generate: (dice, draft) => writeShape(draft, anyTreeTorrent(dice)),
-};
+export const fileTreeTarget: Target = fileTreeTargetOf(parseMetainfo);
 
 /** Target for `parseMetainfo()`, and for `describe()` of its results. */
 export const metainfoTarget = metainfoTargetOf(parseMetainfo);

@@ -305,45 +305,60 @@ export const metadataTarget: Target = {
   },
 };
 
+/** What reads messages with hashes, and judges requests for them. */
+export interface HashMessages {
+  readonly parseHashRequest: typeof parseHashRequest;
+  readonly parseHashes: typeof parseHashes;
+  readonly faultOfRequest: typeof faultOfRequest;
+}
+
+/** The functions of the engine. */
+export const HASH_MESSAGES: HashMessages = { parseHashRequest, parseHashes, faultOfRequest };
+
+/** Makes a target for readers of messages with hashes. */
+export function hashMessageTargetOf(readers: HashMessages): Target {
+  return {
+    name: "hash-message",
+    weight: 2,
+    tokens: ["\0\0\0\0", "\0\0\0\x02", "\0\0\x02\0", "\x80\0\0\0", "\xff\xff\xff\xff"],
+    generate(dice, draft) {
+      const count = dice.oneIn(20) ? dice.next() >>> 0 : 2 ** dice.below(5);
+      const proofLayers = dice.oneIn(20) ? dice.pick(INDEXES) : dice.below(6);
+      draft.raw(dice.bytes(32));
+      draft.uint32(dice.oneIn(20) ? dice.pick(INDEXES) : dice.below(4));
+      draft.uint32(dice.oneIn(20) ? dice.pick(INDEXES) : dice.below(4) * count);
+      draft.uint32(count);
+      draft.uint32(proofLayers);
+      if (dice.oneIn(3)) return;
+      const steps = Math.max(0, proofLayers - Math.max(0, Math.round(Math.log2(count)) - 1));
+      draft.raw(dice.bytes(32 * Math.min(80, count + steps) + (dice.oneIn(20) ? 1 : 0)));
+    },
+    run(input) {
+      const isRequest = input.length === HASH_REQUEST_LENGTH;
+      const message = attempt(WireError, (): HashRequest & Partial<Hashes> => {
+        return isRequest ? readers.parseHashRequest(input) : readers.parseHashes(input);
+      });
+      if (message instanceof WireError) return message;
+      const { hashes, uncles, layer, index, count, proofLayers } = message;
+      hold([layer, index, count, proofLayers].every((number) => number >= 0), "a number that can't be");
+      const proof = hashes && uncles && concatBytes([hashes, uncles]);
+      const encoded = proof ? encodeHashes(message, proof) : encodeHashRequest(message);
+      hold(equalBytes(encoded, input), "the message came out as another");
+      for (const length of [1, 16_384, 16_385, 10_000_000, 2 ** 50]) {
+        if (readers.faultOfRequest(message, length) !== null) continue;
+        hold((index + count) * 2 ** layer <= 2 * Math.ceil(length / 16_384), "a range that is not in the file");
+        hold(layer + proofLayers < rootLayer(length), "a proof that goes on above the root");
+      }
+      if (!hashes || !uncles) return null;
+      hold(hashes.length === 32 * message.count, "a range of another length");
+      hold(!merkle.verify(message, { hashes, uncles, expected: message.root }), "made-up hashes prove themselves");
+      return null;
+    },
+  };
+}
+
 /** Target for `parseHashRequest()`, `parseHashes()` and `faultOfRequest()`. */
-export const hashMessageTarget: Target = {
-  name: "hash-message",
-  weight: 2,
-  tokens: ["\0\0\0\0", "\0\0\0\x02", "\0\0\x02\0", "\x80\0\0\0", "\xff\xff\xff\xff"],
-  generate(dice, draft) {
-    const count = dice.oneIn(20) ? dice.next() >>> 0 : 2 ** dice.below(5);
-    const proofLayers = dice.oneIn(20) ? dice.pick(INDEXES) : dice.below(6);
-    draft.raw(dice.bytes(32));
-    draft.uint32(dice.oneIn(20) ? dice.pick(INDEXES) : dice.below(4));
-    draft.uint32(dice.oneIn(20) ? dice.pick(INDEXES) : dice.below(4) * count);
-    draft.uint32(count);
-    draft.uint32(proofLayers);
-    if (dice.oneIn(3)) return;
-    const steps = Math.max(0, proofLayers - Math.max(0, Math.round(Math.log2(count)) - 1));
-    draft.raw(dice.bytes(32 * Math.min(80, count + steps) + (dice.oneIn(20) ? 1 : 0)));
-  },
-  run(input) {
-    const isRequest = input.length === HASH_REQUEST_LENGTH;
-    const message = attempt(WireError, (): HashRequest & Partial<Hashes> => {
-      return isRequest ? parseHashRequest(input) : parseHashes(input);
-    });
-    if (message instanceof WireError) return message;
-    const { hashes, uncles } = message;
-    const proof = hashes && uncles && concatBytes([hashes, uncles]);
-    const encoded = proof ? encodeHashes(message, proof) : encodeHashRequest(message);
-    hold(equalBytes(encoded, input), "the message came out as another");
-    for (const length of [1, 16_384, 16_385, 10_000_000, 2 ** 50]) {
-      if (faultOfRequest(message, length) !== null) continue;
-      const { layer, index, count, proofLayers } = message;
-      hold((index + count) * 2 ** layer <= 2 * Math.ceil(length / 16_384), "a range that is not in the file");
-      hold(layer + proofLayers < rootLayer(length), "a proof that goes on above the root");
-    }
-    if (!hashes || !uncles) return null;
-    hold(hashes.length === 32 * message.count, "a range of another length");
-    hold(!merkle.verify(message, { hashes, uncles, expected: message.root }), "made-up hashes prove themselves");
-    return null;
-  },
-};
+export const hashMessageTarget: Target = hashMessageTargetOf(HASH_MESSAGES);
 
 /** Target for `parseDontHave()`. */
 export const dontHaveTarget: Target = {

@@ -11,6 +11,7 @@ import { type Bytes, utf8 } from "../../../src/base/bytes.ts";
 import { InfoHash } from "../../../src/base/info_hash.ts";
 import { MAX_EXTENDED, MAX_EXTENSION_HANDSHAKE } from "../../../src/base/defences.ts";
 import { decodeDict } from "../../../src/bencode/mod.ts";
+import { merkle } from "../../../src/platform/start_digest.ts";
 import { encodeResumeState, parseResumeState } from "../../../src/storage/resume_state.ts";
 import { parseAnnounceReply } from "../../../src/tracker/announce_reply.ts";
 import { TrackerError } from "../../../src/tracker/errors.ts";
@@ -18,6 +19,7 @@ import { parseAnnounceQuery, parseScrapeQuery } from "../../../src/tracker_serve
 import { printable } from "../../../src/ui/printable.ts";
 import { parseExtensionHandshake } from "../../../src/wire/extension.ts";
 import { FrameReader, type MessageHandler } from "../../../src/wire/frame_reader.ts";
+import { HASH_REQUEST_LENGTH, type Hashes, parseHashes, parseHashRequest } from "../../../src/wire/hash_messages.ts";
 import { WireError } from "../../../src/wire/messages.ts";
 import { Draft } from "../draft.ts";
 import { attempt } from "../target.ts";
@@ -53,6 +55,30 @@ function resume(input: Bytes): void {
   const dict = decodeDict(input);
   const pieceCount = dict.getBytes("pieces")!.length * 8;
   parseResumeState(input, { pieceCount, fileCount: dict.getBytes("files")!.length / RECORD });
+}
+
+function hashMessages(input: Bytes, length: number): void {
+  for (let at = 0; at < input.length; at += length) {
+    const payload = input.subarray(at, at + length);
+    if (payload.length === HASH_REQUEST_LENGTH) attempt(WireError, () => parseHashRequest(payload));
+    else attempt(WireError, () => prove(parseHashes(payload)));
+  }
+}
+
+function prove(message: Hashes): void {
+  merkle.verify(message, { ...message, expected: message.root });
+}
+
+/** Returns messages of one length that hold or ask for a number of hashes and their uncles, one after the other. */
+function hashesOf(size: number, message: { count: number; proofLayers: number; length: number }): Bytes {
+  const draft = new Draft();
+  const { count, proofLayers, length } = message;
+  while (draft.length < size) {
+    draft.raw(new Uint8Array(32).fill(1));
+    for (const number of [0, count, count, proofLayers]) draft.uint32(number);
+    draft.raw(new Uint8Array(length - HASH_REQUEST_LENGTH).fill(2));
+  }
+  return draft.take();
 }
 
 function print(input: Bytes): void {
@@ -131,6 +157,16 @@ export const WORST_MESSAGES: readonly WorstShape[] = [
     make: (n) => repeated(n, () => `d0:l${"le".repeat(8000)}ee`.padEnd(MAX_EXTENSION_HANDSHAKE)),
     run: extension,
   },
+
+  ...([
+    ["many hashes", { count: 128, proofLayers: 6, length: 48 + 32 * 128 }],
+    ["many uncles", { count: 2, proofLayers: 53, length: 48 + 32 * (2 + 53) }],
+    ["requests", { count: 512, proofLayers: 20, length: HASH_REQUEST_LENGTH }],
+  ] as const).map(([what, message]): WorstShape => ({
+    name: `hash messages: ${what}`,
+    make: (n) => hashesOf(n, message),
+    run: (input) => hashMessages(input, message.length),
+  })),
 
   { name: "resume state: pieces", make: (n) => resumeState(n, "pieces"), run: resume },
   { name: "resume state: files", make: (n) => resumeState(n, "files"), run: resume },

@@ -118,7 +118,13 @@ export const WORST_TORRENTS: readonly WorstShape[] = [
     "empty folders",
     "folders in each other",
     "names that are not ASCII",
+    "files in 90 folders",
+    "files of one content",
+    "names with separators",
+    "links over links",
     "a hybrid",
+    "a hybrid whose names differ by separators",
+    "a hybrid of empty files",
     "a piece layer",
     "piece layers of no file",
   ] as const).map((filling): WorstShape => ({

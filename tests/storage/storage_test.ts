@@ -348,18 +348,6 @@ Deno.test("Storage.load() refuses what is not there", async () => {
   await assertRejects(() => storage.load(6, 0, 1), StorageError, "closed");
 });
 
-Deno.test("Storage.load() reads padding behind the last byte of the torrent as zeros", async () => {
-  const storage = storageOf(torrent, new MemoryFiles());
-  await storage.open("resume", QUIET);
-  await storage.writePiece(6, torrent.piece(6));
-  const size = torrent.piece(6).length;
-  await storage.load(6, size - 2, 4);
-  const read = new Uint8Array(4).fill(7);
-  assert(storage.readCached(6, size - 2, 4, read, 0));
-  assertEquals(read, Uint8Array.of(...torrent.piece(6).subarray(size - 2), 0, 0));
-  await storage.close();
-});
-
 Deno.test("Storage.load() complains about a file that has become shorter", async () => {
   const files = await downloaded();
   const storage = storageOf(torrent, files);

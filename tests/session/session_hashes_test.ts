@@ -56,9 +56,7 @@ for (const version of ["v2", "hybrid"] as const) {
       const { session, events } = await lab.session({ stateFolder });
       const torrent = await session.add(btmh(meta), { folder, peers: [{ host: HOST, port: seeder.port }] });
       const found = await torrent.metadata;
-      // A hybrid is verified by its v1 hashes at once, and nobody is asked for others.
-      const layers = meta.files.map(({ layer }) => version === "v2" ? layer : undefined);
-      assertEquals(found.files.map(({ layer }) => layer), layers);
+      assertEquals(found.files.map(({ layer }) => layer), meta.files.map(({ layer }) => layer));
       await torrent.finished;
       assertFiles(folder);
       assertEquals(torrent.infoHash, meta.infoHashV2!.truncated);
@@ -100,6 +98,18 @@ Deno.test("Session fetches the hashes that a torrent file lacks, and a session t
   assertEquals(Deno.readFileSync(`${folder}/top/a`), noise(200_000, 200_001));
   const states = events.flatMap((event) => event.event === "state" ? [event.state] : []);
   assertEquals(states, ["checking", "downloading", "seeding"]);
+});
+
+Deno.test("Session goes by the v1 hashes of a hybrid whose peers don't send the others", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await made(lab, "hybrid");
+  const seeder = await lab.seeder(withoutLayers(meta), source);
+  const { session } = await lab.session();
+  const folder = lab.make("out");
+  const torrent = await session.add(btmh(meta), { folder, peers: [{ host: HOST, port: seeder.port }] });
+  assertEquals((await torrent.metadata).files.filter(({ layer }) => layer !== undefined), []);
+  await torrent.finished;
+  assertFiles(folder);
 });
 
 Deno.test("Session says what it waits for while hashes are missing, keeps the torrent, and takes a torrent file that has them", async () => {

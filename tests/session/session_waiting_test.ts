@@ -213,12 +213,12 @@ Deno.test("a torrent says that all peers choke it, or that nobody has what is mi
   await choked.stop();
   await using half = new SilentPeer(meta.infoHash, frame(5, 0x80));
   const short = await session.add(elsewhere(meta, []), { folder: lab.make("short"), peers: [half.address] });
-  const { waiting } = await waits(short, /nobody/);
+  const { waiting } = await waits(short, /nobody has/);
   assertEquals(waiting, "1 peer, which chokes us \u00b7 nobody has 3 of the 4 missing pieces");
   await short.stop();
   await using empty = new SilentPeer(meta.infoHash);
   const none = await session.add(elsewhere(meta, []), { folder: lab.make("none"), peers: [empty.address] });
-  assertEquals((await waits(none, /nobody/)).waiting, "1 peer, nobody has the 4 pieces that are missing");
+  assertEquals((await waits(none, /nobody has/)).waiting, "1 peer, nobody has the 4 pieces that are missing");
   ahead = 40_000;
   const stalled = await waits(none, /^stalled/);
   assertMatch(stalled.waiting!, /^stalled for 4\d s: nobody has the 4 pieces that are missing$/);

@@ -272,6 +272,8 @@ export const HASHES_AT_ONCE = 8192;
 export const HASHES_LATE_MS = 4_000;
 /** Like {@linkcode HASHES_LATE_MS}, for the hashes of blocks, for which a download or a player may wait. */
 export const URGENT_HASHES_LATE_MS = 1_500;
+/** Milliseconds after which a hybrid torrent goes on without piece layers, by its v1 hashes. */
+export const HYBRID_HASHES_MS = 2_000;
 /** Milliseconds after which a download goes on without the hashes of a piece's blocks. */
 export const BLOCK_HASHES_MS = 6_000;
 /** Milliseconds after which a peer that rejected a request for hashes may be asked again. It may get them itself. */

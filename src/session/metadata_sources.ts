@@ -19,6 +19,7 @@ import type { InfoHash, InfoHashV2 } from "../base/info_hash.ts";
 import type { BudgetedRead, ReadBudget } from "../base/read_budget.ts";
 import {
   hasHashes,
+  hasLayers,
   infoHashesOf,
   type Magnet,
   MAX_TORRENT_SIZE,
@@ -63,7 +64,8 @@ export interface MetadataSearchOptions extends MetadataSearch {
  */
 export async function findMetadata(source: Magnet | Metainfo, options: MetadataSearchOptions): Promise<Metainfo> {
   const meta = isMagnet(source) ? await describe(source, options) : await withKeptHashes(source, options);
-  if (hasHashes(meta)) return meta;
+  // A hybrid can be verified without its piece layers, but wrong blocks are found by them.
+  if (meta.version === "v1" || hasLayers(meta)) return meta;
   const whole = await options.askForHashes(meta);
   options.store.save(source.infoHash, torrentFile(whole.info, whole));
   return whole;

@@ -64,7 +64,7 @@ export interface AddedEvent {
   readonly files: number | null;
 }
 
-/** The metadata of a magnet link was found. */
+/** The metadata of a magnet link was found, or the hashes of pieces that a v2 torrent file lacks (BEP 52). */
 export interface MetadataEvent {
   /** Name of the event. */
   readonly event: "metadata";

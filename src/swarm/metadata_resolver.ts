@@ -8,7 +8,8 @@
 
 import { raceAbort } from "../base/abort.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { hasHashes, infoHashesOf, type Magnet, type Metainfo } from "../metainfo/mod.ts";
+import { HYBRID_HASHES_MS } from "../base/defences.ts";
+import { hasHashes, hasLayers, infoHashesOf, type Magnet, type Metainfo } from "../metainfo/mod.ts";
 import type { Peer } from "../peer/mod.ts";
 import type { LayerCounts, LayerFetch } from "./hashes/layer_fetch.ts";
 import { MetadataFetch } from "./metadata/metadata_fetch.ts";
@@ -26,9 +27,9 @@ export interface MetadataResolverOptions {
   /** Searches all other sources. */
   readonly findMetadata: TorrentOptions["findMetadata"];
   /** Called before peers are asked, so that connections are made. */
-  asking(): void;
+  readonly asking: () => void;
   /** Called when all is known but hashes of pieces. */
-  described(meta: Metainfo): void;
+  readonly described: (meta: Metainfo) => void;
   /** Called with errors that don't end the search. */
   onWarning(error: unknown): void;
 }
@@ -72,7 +73,7 @@ export class MetadataResolver {
     this.#isGiven = true;
     this.#fetch?.stop();
     this.#given.resolve(meta);
-    if (hasHashes(meta)) this.#whole.resolve(meta);
+    if (hasLayers(meta)) this.#whole.resolve(meta);
   }
 
   /** Stops asking peers and frees the memory. */
@@ -120,10 +121,17 @@ export class MetadataResolver {
     return promise;
   }
 
-  #askForHashes(meta: Metainfo): Promise<Metainfo> {
-    const layers = this.#layers = this.#options.swarm.seekLayers(meta);
-    this.#options.described(meta);
-    this.#options.asking();
-    return Promise.race([layers.run(), this.#whole.promise.then((given) => ({ ...meta, files: given.files }))]);
+  async #askForHashes(meta: Metainfo): Promise<Metainfo> {
+    const { swarm, shared: { platform }, described, asking } = this.#options;
+    // A hybrid can do without.
+    if (hasHashes(meta) && !swarm.hasHashPeers) return meta;
+    const layers = this.#layers = swarm.seekLayers(meta);
+    described(meta);
+    asking();
+    const given = this.#whole.promise.then((whole) => ({ ...meta, files: whole.files }));
+    if (!hasHashes(meta)) return await Promise.race([layers.run(), given]);
+    const late = Promise.withResolvers<Metainfo>();
+    const timer = platform.after(HYBRID_HASHES_MS, () => late.resolve(meta));
+    return await Promise.race([layers.run(), given, late.promise]).finally(() => timer.cancel());
   }
 }

@@ -266,6 +266,11 @@ export class Swarm implements PeerHost {
     this.#extensions = extensionsForMetadata(fetch);
   }
 
+  /** Whether a connected peer may be asked for hashes (BEP 52). */
+  get hasHashPeers(): boolean {
+    return this.#hashes.requests.peerCount > 0;
+  }
+
   /** Starts to ask peers for hashes of pieces that the metadata lacks. */
   seekLayers(meta: Metainfo): LayerFetch<Peer> {
     return this.#hashes.seekLayers(meta);

@@ -169,9 +169,9 @@ export interface MetadataSearch {
   /** Asks peers for the info dictionary; may never settle. Called when no torrent file is remembered. */
   askPeers(): Promise<Bytes>;
   /**
-   * Asks peers for hashes of pieces that a torrent lacks (BEP 52); may never settle.
+   * Asks peers for the piece layers that a torrent lacks (BEP 52); may never settle.
    *
-   * @returns The torrent with these hashes.
+   * @returns The torrent with them; a hybrid also without, if no peer has sent them soon.
    */
   askForHashes(meta: Metainfo): Promise<Metainfo>;
   /** Resolves with the torrent if the user adds its file; never settles otherwise. */

@@ -7,7 +7,7 @@
 /**
  * The state of a torrent:
  *
- * - `metadata`: it searches for the metadata of its magnet link.
+ * - `metadata`: it searches for the metadata of its magnet link, or for hashes of pieces that its torrent file lacks.
  * - `checking`: it checks the data on disk.
  * - `downloading`: wanted pieces are missing, or the last of them is being written to disk.
  * - `seeding`: every wanted byte has been verified and is under its final name.

@@ -157,3 +157,30 @@ testWith(
       assertEquals(await infohash("saved.torrent"), await infohash(torrent));
     }),
 );
+
+testWith(
+  "shoal saves what a v2 magnet link stands for, with its piece layers, and downloads by it",
+  ["binary"],
+  () =>
+    withScratch(async (folder) => {
+      const payload = await makeTree(`${folder}/source`, { name: "a tree", seed: 17 });
+      const made = await runShoal(["create", "source/a tree", "--v2", "-o", "tree.torrent", "--json"], folder);
+      assertEquals([made.code, made.stderr], [0, []]);
+      const { magnet } = JSON.parse(made.stdout[0]!);
+      const port = freePort();
+      await using seeder = startShoal(
+        ["seed", "tree.torrent", "source", "-p", `${port}`, "--json", ...OFFLINE],
+        folder,
+      );
+      await seeder.line((line) => line.includes('"completed"'), { seconds: 30, what: "it had checked the data" });
+      const peers = ["--peer", `127.0.0.1:${port}`, "--bind", "127.0.0.1", "-p", "0", ...OFFLINE];
+      const saved = await runShoal(["info", magnet, "-o", "saved.torrent", "--json", ...peers], folder, 60);
+      assertEquals([saved.code, saved.stderr], [0, []]);
+      // Without the layers there would be nothing to compare the data with.
+      const verified = await runShoal(["verify", "saved.torrent", "source"], folder);
+      assertEquals([verified.code, verified.stderr], [0, []]);
+      const { code, stderr } = await runShoal([magnet, "-o", "out", ...peers], folder, 60);
+      assertEquals([code, stderr], [0, []]);
+      await assertSame(payload, `${folder}/out`);
+    }),
+);

@@ -1,11 +1,20 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { proofSteps } from "../../src/base/merkle.ts";
+import { proofSteps, rootLayer } from "../../src/base/merkle.ts";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
+import { merkle } from "../../src/platform/start_digest.ts";
 import { type CreateOptions, createTorrent } from "../../src/session/create_torrent.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";
-import { encodeHashes, encodeHashRequest, type HashRequest, parseHashRequest } from "../../src/wire/hash_messages.ts";
+import {
+  encodeHashes,
+  encodeHashRequest,
+  type Hashes,
+  type HashRequest,
+  parseHashes,
+  parseHashRequest,
+  proofLayersTo,
+} from "../../src/wire/hash_messages.ts";
 import { MessageId } from "../../src/wire/messages.ts";
 import { Recorder } from "../support/wire.ts";
 import { encodeHandshake, type Handshake, HANDSHAKE_LENGTH, parseHandshake } from "../../src/wire/handshake.ts";
@@ -56,9 +65,7 @@ for (const version of ["v2", "hybrid"] as const) {
       const { session, events } = await lab.session({ stateFolder });
       const torrent = await session.add(btmh(meta), { folder, peers: [{ host: HOST, port: seeder.port }] });
       const found = await torrent.metadata;
-      // A hybrid is verified by its v1 hashes at once, and nobody is asked for others.
-      const layers = meta.files.map(({ layer }) => version === "v2" ? layer : undefined);
-      assertEquals(found.files.map(({ layer }) => layer), layers);
+      assertEquals(found.files.map(({ layer }) => layer), meta.files.map(({ layer }) => layer));
       await torrent.finished;
       assertFiles(folder);
       assertEquals(torrent.infoHash, meta.infoHashV2!.truncated);
@@ -100,6 +107,18 @@ Deno.test("Session fetches the hashes that a torrent file lacks, and a session t
   assertEquals(Deno.readFileSync(`${folder}/top/a`), noise(200_000, 200_001));
   const states = events.flatMap((event) => event.event === "state" ? [event.state] : []);
   assertEquals(states, ["checking", "downloading", "seeding"]);
+});
+
+Deno.test("Session goes by the v1 hashes of a hybrid whose peers don't send the others", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await made(lab, "hybrid");
+  const seeder = await lab.seeder(withoutLayers(meta), source);
+  const { session } = await lab.session();
+  const folder = lab.make("out");
+  const torrent = await session.add(btmh(meta), { folder, peers: [{ host: HOST, port: seeder.port }] });
+  assertEquals((await torrent.metadata).files.filter(({ layer }) => layer !== undefined), []);
+  await torrent.finished;
+  assertFiles(folder);
 });
 
 Deno.test("Session says what it waits for while hashes are missing, keeps the torrent, and takes a torrent file that has them", async () => {
@@ -306,4 +325,42 @@ Deno.test("Session disconnects a peer that floods it with requests for hashes th
     peers: [{ host: HOST, port: session.port }],
   });
   await torrent.finished;
+});
+
+Deno.test("Session serves hashes of every layer from the pieces on its disk", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await made(lab, "v2");
+  const { port } = await lab.seeder(meta, source);
+  const peer = { infoHash: meta.infoHash, peerId: new Uint8Array(20).fill(65), fast: true, extended: true, v2: true };
+  const { line } = await dial(port, peer);
+  const answers: Hashes[] = [];
+  const recorder = new Recorder();
+  recorder.onHashMessage = (id, payload) => {
+    assertEquals(id, MessageId.hashes);
+    answers.push(parseHashes(payload));
+  };
+  const reader = new FrameReader(recorder, { pieceCount: meta.pieceCount });
+  const ask = async (request: HashRequest) => {
+    const writer = new FrameWriter();
+    writer.hashMessage(MessageId.hashRequest, encodeHashRequest(request));
+    await line.write(writer.take());
+    const before = answers.length;
+    while (answers.length === before) reader.received((await line.read(reader.space))!);
+    return answers.at(-1)!;
+  };
+  for (const { root, length, pad } of meta.files) {
+    if (pad || !root) continue;
+    const height = rootLayer(length);
+    for (let layer = 0; layer < height; layer++) {
+      for (let count = 2; count <= 2 ** (height - layer); count *= 2) {
+        for (let index = 0; index < 2 ** (height - layer); index += count) {
+          const range = { layer, index, count };
+          const hashes = await ask({ root, ...range, proofLayers: proofLayersTo(range, height) });
+          assert(merkle.verify(range, { ...hashes, expected: root }), `layer ${layer}, ${count} from ${index}`);
+        }
+      }
+    }
+  }
+  assert(answers.length > 30);
+  line.close();
 });

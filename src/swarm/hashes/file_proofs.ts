@@ -1,6 +1,6 @@
 /**
- * Hashes of one file from its piece layer upwards, and their uncles (BEP 52). The layers above the piece layer aren't
- * kept, except one of a large file, from which the others are computed quickly.
+ * Hashes of one file from its piece layer upwards, and their uncles (BEP 52). The layers just above the piece layer are
+ * computed for each request; those of a large file that are higher have few hashes, and are kept.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { type Bytes, concatBytes } from "../../base/bytes.ts";
 import { HASH_BYTES } from "../../base/merkle.ts";
 import { merkle } from "../../platform/start_digest.ts";
 
-/** Layers between the piece layer and the layer that is kept: each of its hashes stands for 512 pieces. */
+/** Layers between the piece layer and the lowest that is kept: each of its hashes stands for 512 pieces. */
 const STEP = 9;
 const GROUP = 2 ** STEP;
 /** Groups that are hashed before other work gets a turn: about ten milliseconds. */
-const GROUPS_A_TURN = 32;
+const GROUPS_A_TURN = 16;
 
 /** A node of the tree, and the layer up to which its uncles are wanted. */
 export interface UnclesWanted {
@@ -30,8 +30,8 @@ export class FileProofs {
   readonly #hashes: Bytes;
   readonly #layer: number;
   readonly #pause: () => Promise<void>;
-  /** The layer {@linkcode STEP} above the piece layer, once it is needed. */
-  #groups: Promise<Bytes> | null = null;
+  /** The layers from {@linkcode STEP} above the piece layer to the root, once they are needed. */
+  #upper: Promise<readonly Bytes[]> | null = null;
 
   /**
    * @param hashes The piece layer without padding; the root alone for a file of one piece.
@@ -53,7 +53,10 @@ export class FileProofs {
    */
   async range({ layer, index, count }: { layer: number; index: number; count: number }): Promise<Bytes> {
     const top = this.#layer + STEP;
-    if (layer >= top) return above(await this.#ofGroups(), { from: top, layer, index, count });
+    if (layer >= top) {
+      const upper = await this.#upperLayers();
+      return upper[layer - top]!.subarray(index * HASH_BYTES, (index + count) * HASH_BYTES);
+    }
     // Whole groups are hashed in turns, so that a request for many hashes delays nobody.
     const width = 2 ** (layer - this.#layer);
     const turn = Math.max(1, GROUPS_A_TURN * GROUP / width);
@@ -85,24 +88,31 @@ export class FileProofs {
       );
       node = group;
     }
-    if (to > top) {
-      parts.push(merkle.uncles(await this.#ofGroups(), { layer: top, from: Math.max(from, top), index: node, to }));
+    const upper = to > top ? await this.#upperLayers() : [];
+    for (let layer = Math.max(from, top); layer < to; layer++) {
+      const sibling = node % 2 === 0 ? node + 1 : node - 1;
+      parts.push(merkle.slice(upper[layer - top]!, { layer, index: sibling, count: 1 }));
+      node = Math.floor(node / 2);
     }
     return concatBytes(parts);
   }
 
-  #ofGroups(): Promise<Bytes> {
-    return this.#groups ??= this.#hashGroups();
+  #upperLayers(): Promise<readonly Bytes[]> {
+    return this.#upper ??= this.#hashUpperLayers();
   }
 
-  async #hashGroups(): Promise<Bytes> {
+  async #hashUpperLayers(): Promise<readonly Bytes[]> {
     const groups: Bytes[] = [];
     for (let at = 0; at < this.#hashes.length; at += GROUP * HASH_BYTES) {
       if (groups.length % GROUPS_A_TURN === GROUPS_A_TURN - 1) await this.#pause();
       const hashes = this.#hashes.subarray(at, at + GROUP * HASH_BYTES);
       groups.push(merkle.root(hashes, { from: this.#layer, to: this.#layer + STEP }));
     }
-    return concatBytes(groups);
+    const layers = [concatBytes(groups)];
+    for (let from = this.#layer + STEP; layers.at(-1)!.length > HASH_BYTES; from++) {
+      layers.push(merkle.above(layers.at(-1)!, { from, to: from + 1 }));
+    }
+    return layers;
   }
 }
 

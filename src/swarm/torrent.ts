@@ -512,7 +512,7 @@ export class Torrent implements TorrentHandle {
     this.#moreWebSeeds.push(...webSeeds);
     this.#content?.addWebSeeds(webSeeds);
     this.#seat?.wake();
-    if (isMagnet(source)) return this.#meta === null ? this.#learn(infoHashesOf(source)) : undefined;
+    if (isMagnet(source)) return;
     if (this.#meta !== null) return void this.#options.shared.dht?.addHosts(source.nodes);
     this.#search?.give(source);
   }
@@ -679,7 +679,7 @@ export class Torrent implements TorrentHandle {
     this.#warnLeftOut({ trackers: [...source.trackers, ...(this.#add.trackers ?? [])], webSeeds: [] }, meta);
   }
 
-  /** Takes info-hashes of the metadata or of another source, which may be more than those of the magnet link. */
+  /** Takes the info-hashes of the metadata, which may be more than those of the magnet link. */
   #learn(infoHashes: InfoHashes): void {
     const more = infoHashes.onWire.filter((infoHash) => !this.infoHashes.has(infoHash));
     if (more.length === 0) return;

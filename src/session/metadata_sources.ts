@@ -90,7 +90,8 @@ async function describe(magnet: Magnet, options: MetadataSearchOptions): Promise
       const source = `the metadata of ${hex}`;
       return checked(parseInfo(info, { trackers, webSeeds, portable: options.portable, source }), magnet);
     });
-    const given = options.given.then((meta) => withSources(meta, magnet));
+    // A link may name an info-hash that is of another torrent than the other one.
+    const given = options.given.then((meta) => withSources(checked(meta, magnet), magnet));
     const meta = await Promise.race([given, fetched, asked]);
     options.store.save(magnet.infoHash, torrentFile(meta.info, meta));
     return meta;

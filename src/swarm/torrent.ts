@@ -14,7 +14,7 @@ import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { InfoHashes } from "../base/info_hashes.ts";
-import { infoHashesOf, type Magnet, type Metainfo, numberedFiles } from "../metainfo/mod.ts";
+import { type Magnet, type Metainfo, numberedFiles } from "../metainfo/mod.ts";
 import { type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
 import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions, Survivor, TorrentOptions } from "./torrent_options.ts";
@@ -400,7 +400,7 @@ export class Torrent implements TorrentHandle {
     this.#core.moreWebSeeds.push(...webSeeds);
     this.#core.content?.addWebSeeds(webSeeds);
     this.#core.seat?.wake();
-    if (isMagnet(source)) return this.#core.meta === null ? this.#core.learn(infoHashesOf(source)) : undefined;
+    if (isMagnet(source)) return;
     if (this.#core.meta !== null) return void this.#core.options.shared.dht?.addHosts(source.nodes);
     this.#core.search?.give(source);
   }

@@ -264,7 +264,7 @@ export class TorrentCore {
     this.learn(infoHashesOf(meta));
   }
 
-  /** Takes info-hashes of the metadata or of another source, which may be more than those of the magnet link. */
+  /** Takes the info-hashes of the metadata, which may be more than those of the magnet link. */
   learn(infoHashes: InfoHashes): void {
     const more = infoHashes.onWire.filter((infoHash) => !this.infoHashes.has(infoHash));
     if (more.length === 0) return;

@@ -205,7 +205,7 @@ export interface TorrentOptions {
   /** Settles when the session has ended. */
   readonly over: Promise<void>;
   /**
-   * Called when it turns out that peers know the torrent by more info-hashes (BEP 52).
+   * Called when the metadata tells that peers know the torrent by more info-hashes (BEP 52).
    *
    * @returns Other torrents of the session that have one of them.
    */

@@ -52,6 +52,21 @@ for (const [client, needs] of CLIENTS) {
   );
 }
 
+// aria2 1.36 and Transmission 3.00 can't read a hybrid, whoever has made it.
+for (const version of ["--v2", "--hybrid"]) {
+  testWith(
+    `libtorrent downloads from shoal share ${version} with the printed link alone`,
+    [...NEEDS],
+    () =>
+      Lab.run(GOODS, async (lab) => {
+        const { told } = await share(lab, version);
+        const leech = await lab.leech("libtorrent", { link: told.magnet });
+        await leech.completed(PATIENCE);
+        await lab.verify(leech);
+      }, { meeting: "nobody" }),
+  );
+}
+
 testWith(
   "libtorrent finds shoal share through each printed tracker alone: HTTP and UDP, IPv4 and IPv6",
   [...NEEDS],

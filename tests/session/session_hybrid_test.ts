@@ -149,6 +149,32 @@ Deno.test("a link for the metadata alone gets it from the same hybrid that is ad
   assertStrictEquals(session.get(meta.infoHashV2!), torrent);
 });
 
+Deno.test("a link that joins the info-hashes of two torrents is neither of them", async () => {
+  await using lab = new Lab();
+  const { meta, source } = await made(lab, "hybrid");
+  const { meta: other, source: otherSource } = await lab.payload(100_000, "other");
+  const { port } = await lab.seeder(meta, source);
+  await lab.seeder(other, otherSource);
+  const { session } = await lab.session();
+  const folder = lab.make("out");
+  const wrong = { ...parseMagnet(other.infoHash.hex), infoHashV2: meta.infoHashV2 };
+  // Beside a link to one of the two, it tells nothing but where to look.
+  const torrent = await session.add(linksTo(meta).v2, { folder, peers: [{ host: HOST, port }] });
+  assertStrictEquals(await session.add(wrong, { folder }), torrent);
+  await torrent.finished;
+  assertFiles(folder);
+  const file = await session.add(other, { folder });
+  assert(file !== torrent);
+  await file.finished;
+  await session.remove(file);
+  await session.remove(torrent);
+  // By itself, it is no torrent that there is.
+  const lost = await session.add(wrong, { folder });
+  await session.add(other, { folder });
+  const error = await assertRejects(() => lost.finished, ShoalError, "the wrong torrent");
+  assertEquals(error.why, `it has no v2 info-hash, and ${meta.infoHashV2} was wanted`);
+});
+
 /** Deletes the torrent files that are kept for the next run. */
 function loseFiles(stateFolder: string): void {
   const database = openDatabase(`${stateFolder}/session.db`);

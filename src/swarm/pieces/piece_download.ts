@@ -94,6 +94,7 @@ export class PieceDownload {
     });
     this.started.trust.changed = () => this.#trustChanged();
     this.started.pieceAbandoned = (index) => this.#pieceAbandoned(index);
+    this.started.proofs.caughtUp = () => queueMicrotask(() => this.fillAll());
     this.started.pieceRestarted = (piece) => {
       this.#withdraw(piece);
       this.#freed = true;

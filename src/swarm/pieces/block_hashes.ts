@@ -15,7 +15,7 @@ const RETRY_MS = 10_000;
 /** Pieces whose hashes are asked for before new peers have to wait for the answers. */
 const MOST_AHEAD = 3;
 /** Milliseconds for which new peers wait for an answer. */
-const PATIENCE_MS = 300;
+export const PATIENCE_MS = 300;
 /** Pieces of which is remembered that no peer gave their hashes. */
 const MOST_REFUSED = 256;
 

@@ -61,6 +61,8 @@ export class RequestStrategy {
   readonly waits = new Waits();
   /** Pieces that are requested before all others, as far as they are wanted. */
   urgency: Urgency = NO_URGENCY;
+  /** Called when a new peer has to wait for the hashes of blocks that others were asked for. */
+  held: () => void = () => {};
   /** Whether a peer could have been asked for more if there had been memory. */
   starved = false;
   readonly #host: RequestStrategyHost;
@@ -104,7 +106,7 @@ export class RequestStrategy {
     peer.probePending = false;
     const now = this.#now();
     if (this.urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
-    if (this.#isHeld(peer)) return;
+    if (this.#isHeld(peer)) return this.held();
     if (this.#started.failed.size > 0) want = this.#fillFailed(peer, want, now);
     if (peer.proven) want = this.#join(peer, this.#started.parole.tried(), want, now);
     else if (this.#started.parole.awaits(peer.network, now)) return;

@@ -12,6 +12,10 @@ import type { BlockHashSource } from "./block_hash_source.ts";
 const KEPT_BYTES = 1024 * 1024;
 /** Milliseconds before hashes are asked for in advance again, when no peer gave them. */
 const RETRY_MS = 10_000;
+/** Pieces whose hashes are asked for before new peers have to wait for the answers. */
+const MOST_AHEAD = 3;
+/** Milliseconds for which new peers wait for an answer. */
+export const PATIENCE_MS = 300;
 /** Pieces of which is remembered that no peer gave their hashes. */
 const MOST_REFUSED = 256;
 
@@ -37,8 +41,12 @@ export class BlockHashes {
   /** Hashes by piece, the one that was used least recently first. */
   readonly #kept = new Map<number, Bytes>();
   #bytes = 0;
-  /** Who waits for the hashes of each piece that was asked for. */
-  readonly #waiting = new Map<number, Set<TakeHashes>>();
+  /** Called when new peers need not wait any longer; see {@linkcode BlockHashes.isBehind}. */
+  caughtUp: () => void = () => {};
+  /** Who waits for the hashes of each piece that was asked for, since when in milliseconds, the first first. */
+  readonly #waiting = new Map<number, { readonly takers: Set<TakeHashes>; readonly since: number }>();
+  /** When nobody gave hashes last, in milliseconds. */
+  #refusedAt = -Infinity;
   /** When nobody gave the hashes of a piece, in milliseconds. */
   readonly #refused = new Map<number, number>();
   #closed = false;
@@ -51,6 +59,17 @@ export class BlockHashes {
   /** Whether there is somebody to ask. */
   get obtainable(): boolean {
     return this.#options.source !== null && !this.#closed;
+  }
+
+  /**
+   * Whether so many answers are awaited that new peers shouldn't send further pieces, which couldn't be checked block by block. Never for
+   * long, nor if somebody has just failed to answer.
+   */
+  get isBehind(): boolean {
+    if (this.#waiting.size < MOST_AHEAD) return false;
+    const now = this.#options.now();
+    const { since } = this.#waiting.values().next().value!;
+    return now - since < PATIENCE_MS && now - this.#refusedAt >= RETRY_MS;
   }
 
   /** Bytes of the hashes that are kept. */
@@ -95,16 +114,16 @@ export class BlockHashes {
     const takeOnce: TakeHashes = (hashes) => {
       if (isOver) return;
       isOver = true;
-      this.#waiting.get(piece)?.delete(takeOnce);
+      this.#waiting.get(piece)?.takers.delete(takeOnce);
       take(hashes);
     };
     const known = this.#kept.get(piece) ?? null;
     if (known !== null || !this.obtainable) queueMicrotask(() => takeOnce(known));
     else {
       const waiting = this.#waiting.get(piece);
-      if (waiting !== undefined) waiting.add(takeOnce);
+      if (waiting !== undefined) waiting.takers.add(takeOnce);
       else {
-        this.#waiting.set(piece, new Set([takeOnce]));
+        this.#waiting.set(piece, { takers: new Set([takeOnce]), since: this.#options.now() });
         this.#options.source!.fetch(piece, (hashes) => this.#take(piece, hashes));
       }
     }
@@ -114,7 +133,7 @@ export class BlockHashes {
   /** Ends all waits and forgets all hashes. */
   close(): void {
     this.#closed = true;
-    for (const waiting of [...this.#waiting.values()]) for (const take of [...waiting]) take(null);
+    for (const { takers } of [...this.#waiting.values()]) for (const take of [...takers]) take(null);
     this.#waiting.clear();
     this.#kept.clear();
     this.#refused.clear();
@@ -124,12 +143,14 @@ export class BlockHashes {
   #take(piece: number, hashes: Bytes | null): void {
     if (this.#closed) return;
     const waiting = this.#waiting.get(piece);
+    const wasBehind = this.isBehind;
     this.#waiting.delete(piece);
     const count = Math.ceil(this.#options.pieceSize(piece) / MERKLE_BLOCK);
     const right = hashes?.length === count * HASH_BYTES ? hashes : null;
     if (right !== null) this.#keep(piece, right);
     else this.#refuse(piece);
-    for (const take of waiting ?? []) take(right);
+    for (const take of waiting?.takers ?? []) take(right);
+    if (wasBehind && !this.isBehind) this.caughtUp();
   }
 
   #keep(piece: number, hashes: Bytes): void {
@@ -146,8 +167,9 @@ export class BlockHashes {
   }
 
   #refuse(piece: number): void {
+    this.#refusedAt = this.#options.now();
     this.#refused.delete(piece);
-    this.#refused.set(piece, this.#options.now());
+    this.#refused.set(piece, this.#refusedAt);
     if (this.#refused.size > MOST_REFUSED) this.#refused.delete(this.#refused.keys().next().value!);
   }
 }

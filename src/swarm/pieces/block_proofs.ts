@@ -38,6 +38,8 @@ export interface BlockProofsOptions {
 export class BlockProofs {
   /** Called when more blocks of a piece can be read. */
   readable: (index: number) => void = () => {};
+  /** Called when {@linkcode BlockProofs.isBehind} is over since hashes have come. */
+  caughtUp: () => void = () => {};
   readonly #host: BlockProofsHost;
   readonly #hashes: BlockHashes;
   readonly #platform: Pick<Platform, "digest">;
@@ -46,6 +48,7 @@ export class BlockProofs {
   constructor(host: BlockProofsHost, options: BlockProofsOptions) {
     this.#host = host;
     this.#hashes = options.hashes;
+    this.#hashes.caughtUp = () => this.caughtUp();
     this.#platform = options.platform;
     this.#onDisk = options.onDisk;
   }
@@ -88,6 +91,16 @@ export class BlockProofs {
    */
   accepts(piece: PartialPiece, block: number): boolean {
     return piece.hashes === null || this.#check(piece, block, piece.bytesOf(block)!);
+  }
+
+  /** Whether there is somebody to ask for hashes. */
+  get obtainable(): boolean {
+    return this.#hashes.obtainable;
+  }
+
+  /** Whether new peers shouldn't send further pieces for the moment; see {@linkcode BlockHashes.isBehind}. */
+  get isBehind(): boolean {
+    return this.#hashes.isBehind;
   }
 
   /** Returns `true` if the blocks of a piece can be proven one by one, now or as soon as its hashes come. */

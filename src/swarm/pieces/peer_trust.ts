@@ -13,6 +13,9 @@ const MOST_FAILURES = 1;
 /** A source that took part in less than this share of another source's right pieces is suspected before that source. */
 const LESS_KNOWN = 0.25;
 
+/** Right pieces of a source before its blocks need not be checked one by one. */
+const NEW_PIECES = 8;
+
 /** What is known about a source. */
 interface TrustRecord {
   /** Number of right pieces that the source took part in. */
@@ -58,6 +61,12 @@ export class PeerTrust {
   onParole(source: string): boolean {
     const known = this.#known.peek(source);
     return known !== undefined && known.failed.size > (known.right > 0 ? MOST_FAILURES : 0);
+  }
+
+  /** Returns `true` if a source has taken part in few right pieces, or in a wrong one. */
+  isNew(source: string): boolean {
+    const known = this.#known.peek(source);
+    return known === undefined || known.right < NEW_PIECES || known.failed.size > 0;
   }
 
   /** Returns `true` if a source has owned a piece without sending a block, and taken part in no right piece. */

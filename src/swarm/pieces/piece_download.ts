@@ -8,7 +8,8 @@
 import type { Bitfield } from "../../base/bitfield.ts";
 import { PROVEN_MS } from "../../base/defences.ts";
 import { BLOCK_SIZE, type Peer, type ReceivedBlock } from "../../peer/mod.ts";
-import type { Platform } from "../../platform/platform.ts";
+import type { Platform, Timer } from "../../platform/platform.ts";
+import { PATIENCE_MS } from "./block_hashes.ts";
 import type { BufferPool } from "./buffer_pool.ts";
 import { cancelElsewhere, type Waits } from "./endgame.ts";
 import type { PartialPiece } from "./partial_piece.ts";
@@ -28,8 +29,10 @@ export interface PieceDownloadHost extends PartialPiecesHost {
 
 /** Options for {@linkcode PieceDownload}. */
 export interface PieceDownloadOptions extends PartialPiecesOptions {
-  /** Clock, randomness and digests of blocks. */
-  readonly platform: Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">;
+  /** Clock, randomness and digests of blocks. Without timers, new peers wait for the next tick if nobody gives hashes. */
+  readonly platform:
+    & Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">
+    & Partial<Pick<Platform, "after">>;
 }
 
 /** A piece that is no longer wanted is given up after this many milliseconds without a block. */
@@ -74,6 +77,8 @@ export class PieceDownload {
   /** Called when other pieces are wanted, for web seeds as well. */
   wantedChanged: () => void = () => {};
   #stopped = false;
+  /** Ends the time for which new peers wait for the hashes of blocks. */
+  #wake: Timer | null = null;
   /** Time of the last attempt to give memory to other torrents. */
   #yieldedAt = -Infinity;
   readonly #overflow = new RequestQueueOverflow();
@@ -94,6 +99,12 @@ export class PieceDownload {
     });
     this.started.trust.changed = () => this.#trustChanged();
     this.started.pieceAbandoned = (index) => this.#pieceAbandoned(index);
+    this.#strategy.held = () =>
+      this.#wake ??= this.#platform.after?.(PATIENCE_MS, () => {
+        this.#wake = null;
+        this.fillAll();
+      }) ?? null;
+    this.started.proofs.caughtUp = () => queueMicrotask(() => this.fillAll());
     this.started.pieceRestarted = (piece) => {
       this.#withdraw(piece);
       this.#freed = true;
@@ -308,6 +319,7 @@ export class PieceDownload {
   /** Sends no more requests and ignores blocks. Settles when all complete pieces are verified and written. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#wake?.cancel();
     await this.started.stop();
   }
 

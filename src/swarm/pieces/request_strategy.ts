@@ -61,6 +61,8 @@ export class RequestStrategy {
   readonly waits = new Waits();
   /** Pieces that are requested before all others, as far as they are wanted. */
   urgency: Urgency = NO_URGENCY;
+  /** Called when a new peer has to wait for the hashes of blocks that others were asked for. */
+  held: () => void = () => {};
   /** Whether a peer could have been asked for more if there had been memory. */
   starved = false;
   readonly #host: RequestStrategyHost;
@@ -104,6 +106,7 @@ export class RequestStrategy {
     peer.probePending = false;
     const now = this.#now();
     if (this.urgency.pieces.length > 0) want = this.#fillUrgent(peer, { want, depth, now });
+    if (this.#isHeld(peer)) return this.held();
     if (this.#started.failed.size > 0) want = this.#fillFailed(peer, want, now);
     if (peer.proven) want = this.#join(peer, this.#started.parole.tried(), want, now);
     else if (this.#started.parole.awaits(peer.network, now)) return;
@@ -137,6 +140,11 @@ export class RequestStrategy {
     });
   }
 
+  /** Returns `true` if a peer of which little is known is to wait until what it sends can be checked block by block. */
+  #isHeld(peer: Peer): boolean {
+    return this.#started.proofs.isBehind && this.#started.trust.isNew(peer.network);
+  }
+
   /** Returns `true` if a peer has never sent payload and its network has stalled as an owner before. */
   #hasStalled(peer: Peer): boolean {
     return peer.down.total === 0 && this.#started.trust.stalled(peer.network);
@@ -151,7 +159,9 @@ export class RequestStrategy {
       for (const piece of parole.of(peer)) if (want > 0) want = this.#ask(peer, piece, want, now);
     }
     if (peer.quiet && this.#open.size > 0) return want;
-    while (want > 0 && this.#picker.size > 0 && this.#pool.available && !this.#pool.isBehind) {
+    while (
+      want > 0 && this.#picker.size > 0 && this.#pool.available && !this.#pool.isBehind && !this.#isHeld(peer)
+    ) {
       const alone = !peer.proven && !peer.quiet && parole.size < this.#mostOwned;
       if (!peer.proven && (!parole.mayOwnNewPiece(peer) || (!alone && (peer.onParole || this.#open.size > 0)))) break;
       const index = this.pick(peer);
@@ -345,6 +355,9 @@ export class RequestStrategy {
   /** Returns `true` if a peer may be asked for blocks of a piece; it becomes the owner of a failed piece then. */
   #mayAsk(peer: Peer, piece: PartialPiece, now: number): boolean {
     if (!this.maySend(peer, piece, now)) return false;
+    const { proofs, trust } = this.#started;
+    // What a peer of which little is known sends is checked block by block, so that a liar is known by its first wrong one.
+    if (proofs.obtainable && piece.hashes === null && trust.isNew(peer.network)) proofs.want(piece.index);
     if (!piece.failed || piece.owner !== null || piece.provenOnly) return true;
     if (!peer.proven && !this.#started.parole.mayOwnNewPiece(peer)) return false;
     return this.#started.parole.take(piece, ownerOf(peer), { peers: this.#host.peers(), now });

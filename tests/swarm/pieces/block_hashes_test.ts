@@ -57,6 +57,33 @@ Deno.test("BlockHashes takes hashes of the wrong number for none, and waits befo
   assert(hashes.mayAsk(1));
 });
 
+Deno.test("BlockHashes is behind with three answers awaited, but neither for long nor if nobody answers", () => {
+  const { source, clock, hashes, ask } = lab();
+  let caughtUp = 0;
+  hashes.caughtUp = () => caughtUp++;
+  for (const piece of [1, 2]) ask(piece);
+  assert(!hashes.isBehind);
+  ask(3);
+  assert(hashes.isBehind);
+  source.answer(2);
+  assertEquals([hashes.isBehind, caughtUp], [false, 1]);
+  ask(4);
+  clock.now = 299;
+  assert(hashes.isBehind);
+  clock.now = 300;
+  assert(!hashes.isBehind, "new peers wait no longer");
+  for (const piece of [1, 3, 4]) source.answer(piece);
+  assertEquals(caughtUp, 1);
+  ask(5);
+  source.answer(5, null);
+  for (const piece of [6, 8, 9]) ask(piece);
+  assert(!hashes.isBehind, "somebody doesn't answer");
+  clock.now = 10_300;
+  for (const piece of [6, 8, 9]) source.answer(piece);
+  for (const piece of [10, 11, 12]) ask(piece);
+  assert(hashes.isBehind);
+});
+
 Deno.test("BlockHashes without a source has nobody to ask", async () => {
   const hashes = new BlockHashes({ source: null, pieceSize: sizeOf, now: () => 0 });
   assert(!hashes.obtainable && !hashes.mayAsk(0));

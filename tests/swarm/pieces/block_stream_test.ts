@@ -58,6 +58,10 @@ class StreamLab {
   async serve(until: () => boolean, peers: readonly Peer[] = this.lab.peers): Promise<void> {
     for (let i = 0; !until(); i++) {
       assertLess(i, 20_000, "it stands still");
+      if (peers.every(({ requests }) => requests.size === 0)) {
+        this.lab.clock.advance(1000);
+        this.lab.download.tick(this.lab.clock.now());
+      }
       for (const peer of peers) {
         if (peer.closed) continue;
         if (peer.requests.size > 0) this.lab.answer(peer);

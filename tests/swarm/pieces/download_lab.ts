@@ -113,6 +113,7 @@ export class Lab {
       }),
       platform: {
         now: () => this.clock.now(),
+        after: (milliseconds, run) => this.clock.after(milliseconds, run),
         random: () => this.clock.random(),
         digest: torrent === undefined ? markOf : startDigest,
         yieldToEventLoop: () => Promise.resolve(),

@@ -85,6 +85,39 @@ function mixed(lab: Lab, index = 0): [Peer, Peer] {
   return peers;
 }
 
+Deno.test("PieceDownload has new peers wait for hashes, so that a liar is known by its first wrong block", async () => {
+  const { lab, source } = labOf(64 * KIB, 40 * 64 * KIB);
+  const [peer, other] = [lab.peer(), lab.peer()];
+  const take = async (who: Peer, options: { wrong?: boolean } = {}) => {
+    if (who.requests.size > 0) lab.answer(who, options);
+    lab.download.parsed(who);
+    await settle();
+  };
+  for (let i = 0; i < 40; i++) for (const who of [peer, other]) await take(who);
+  assertEquals([source.asked.length, peer.requests.size, other.requests.size], [3, 0, 0]);
+  assertEquals(lab.download.have.count, 3, "what they were asked for has come and is right");
+  source.answerAll();
+  await settle();
+  assert(peer.requests.size > 0, "it goes on");
+  await take(peer, { wrong: true });
+  source.answerAll();
+  await settle();
+  assert(peer.closed && !other.closed, `${lab.log}`);
+  assertEquals(lab.download.wasted, BLOCK);
+  // Nobody waits for long.
+  for (let i = 0; i < 40; i++) await take(other);
+  assertEquals(other.requests.size, 0);
+  lab.clock.advance(300);
+  assert(other.requests.size > 0);
+  for (let i = 0; !lab.download.complete; i++) {
+    assertLess(i, 1000);
+    source.answerAll();
+    await take(other);
+  }
+  assertLess(source.asked.length, 20, "who has sent enough right pieces is trusted");
+  await lab.download.stop();
+});
+
 Deno.test("PieceDownload does what v1 does if nobody gives the hashes of a wrong piece's blocks", async () => {
   const { lab, source } = labOf(64 * KIB, 64 * KIB);
   mixed(lab);

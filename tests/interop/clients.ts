@@ -201,14 +201,17 @@ mode, torrent, folder, limit, hide, tuned, pex, settings = sys.argv[1:9]
 # A clean exit announces "stopped" to the tracker.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 session = lt.session(json.loads(settings))
-if torrent.startswith('magnet:'): params = lt.parse_magnet_uri(torrent)
+if torrent.startswith('magnet:'):
+    params = lt.parse_magnet_uri(torrent)
+    # In place of seed_mode, which needs the metadata: more pieces than any torrent here has.
+    if mode == 'seed': params.have_pieces = [True] * 100000
 else:
     params = lt.add_torrent_params()
     params.ti = lt.torrent_info(torrent)
 params.save_path = folder
 params.flags &= ~lt.torrent_flags.auto_managed
 params.flags &= ~lt.torrent_flags.paused
-if mode == 'seed': params.flags |= lt.torrent_flags.seed_mode
+if mode == 'seed' and not torrent.startswith('magnet:'): params.flags |= lt.torrent_flags.seed_mode
 if hide == 'hide': params.flags |= lt.torrent_flags.super_seeding
 if pex == 'no pex': params.flags |= lt.torrent_flags.disable_pex
 handle = session.add_torrent(params)

@@ -62,6 +62,8 @@ export type Manner =
   & {
     /** Magnet link or info-hash that the client gets in place of the torrent file. */
     readonly link?: string;
+    /** `true` if the client can't reach other clients that are apart. Default `false`. */
+    readonly apart?: boolean;
   };
 
 /**
@@ -344,12 +346,17 @@ export class Lab {
    * @param client A client that is complete.
    */
   async verify(client: RunningClient): Promise<void> {
+    const { version } = await readTorrent(this.torrent);
     // Shoal guarantees that files under their final names are whole once it reports completion. Other clients may still
     // be writing.
     if (client.client !== "shoal") await client.stop();
-    // Transmission 3.00 does not make empty files.
-    const options = client.client === "transmission" ? { emptyFiles: "optional" } as const : {};
-    await assertSame(this.payload, client.options.folder, options);
+    // Transmission 3.00 and webtorrent make no empty files.
+    const empty = client.client === "transmission" || client.client === "webtorrent"
+      ? { emptyFiles: "optional" } as const
+      : {};
+    // Clients that know only v1 take padding for files.
+    const padding = version === "hybrid" && client.client !== "shoal" ? { padding: "optional" } as const : {};
+    await assertSame(this.payload, client.options.folder, { ...empty, ...padding });
   }
 
   async #start(
@@ -357,7 +364,8 @@ export class Lab {
     mode: "seed" | "leech",
     options: Manner & { readonly folder: string },
   ): Promise<RunningClient> {
-    const host = this.#idleHosts.pop() ?? await this.#network.addHost();
+    const { apart = false } = options;
+    const host = (apart ? undefined : this.#idleHosts.pop()) ?? await this.#network.addHost({ apart });
     const scratch = `${this.#folder}/${client}-${mode}-${this.#started++}`;
     await Deno.mkdir(scratch);
     const running = await startClient(client, {

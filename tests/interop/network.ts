@@ -34,6 +34,12 @@ for namespace in $(list "$1"); do
 done
 ! list "$1"`;
 
+/** Options for {@linkcode PrivateNetwork.addHost}. */
+export interface HostOptions {
+  /** Hosts that are apart reach all other hosts, but not each other. Default `false`. */
+  readonly apart?: boolean;
+}
+
 /** A bridge and its hosts. */
 export class PrivateNetwork implements AsyncDisposable {
   readonly #prefix: string;
@@ -67,9 +73,10 @@ export class PrivateNetwork implements AsyncDisposable {
   /**
    * Adds a host.
    *
+   * @param options See {@linkcode HostOptions}.
    * @returns The host, with the next free addresses of 10.99.0.0/24 and fd99::/64.
    */
-  async addHost(): Promise<Host> {
+  async addHost(options: HostOptions = {}): Promise<Host> {
     const number = this.#namespaces.length;
     const address = `10.99.0.${number}`;
     const address6 = `fd99::${number}`;
@@ -78,6 +85,7 @@ export class PrivateNetwork implements AsyncDisposable {
     const port = `port${number}`;
     await must("ip", "-n", bridge, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", namespace);
     await must("ip", "-n", bridge, "link", "set", port, "master", "bridge", "up");
+    if (options.apart) await must("bridge", "-n", bridge, "link", "set", "dev", port, "isolated", "on");
     await must("ip", "-n", namespace, "addr", "add", `${address}/24`, "dev", "eth0");
     // The address is unique, and without duplicate address detection it can be used at once.
     await must("ip", "-n", namespace, "addr", "add", `${address6}/64`, "dev", "eth0", "nodad");

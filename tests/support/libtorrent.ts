@@ -134,7 +134,7 @@ export class Libtorrent implements Seeder {
     if (this.status !== null && matches(this.status)) return;
     const from = this.job.stdout.length;
     let seen = 0;
-    await this.job.line((line) => seen++ >= from && matches(JSON.parse(line)), { seconds: 30, what });
+    await this.job.line((line) => seen++ >= from && matches(JSON.parse(line)), { seconds: 60, what });
   }
 
   /** Ends the process. */

@@ -42,6 +42,8 @@ export interface PayloadFilesOptions extends PayloadFileOptions {
 export interface ComparisonOptions {
   /** `optional` accepts a client that doesn't create empty files. */
   readonly emptyFiles?: "optional";
+  /** `optional` accepts a client that writes the padding of a hybrid torrent (BEP 47) as files. */
+  readonly padding?: "optional";
 }
 
 /**
@@ -160,7 +162,10 @@ export async function assertSame(payload: Payload, folder: string, options: Comp
     const at = await firstDifference(`${payload.folder}/${path}`, `${folder}/${path}`);
     if (at !== null) faults.push(`${path} differs from byte ${at} on`);
   }
-  for (const path of found) faults.push(`${path} should not be there`);
+  for (const path of found) {
+    if (options.padding === "optional" && path.startsWith(`${payload.name}/.pad/`)) continue;
+    faults.push(`${path} should not be there`);
+  }
   if (faults.length > 0) throw new Error(`${folder} is not the payload:\n  ${faults.slice(0, 20).join("\n  ")}`);
 }
 

@@ -75,7 +75,7 @@ function hashesOf(size: number, message: { count: number; proofLayers: number; l
   const { count, proofLayers, length } = message;
   while (draft.length < size) {
     draft.raw(new Uint8Array(32).fill(1));
-    for (const number of [0, count, count, proofLayers]) draft.uint32(number);
+    for (const number of [0, 0, count, proofLayers]) draft.uint32(number);
     draft.raw(new Uint8Array(length - HASH_REQUEST_LENGTH).fill(2));
   }
   return draft.take();

@@ -90,6 +90,7 @@ export class BlockHashFetch<P extends PiecePeer> implements BlockHashSource {
         urgent: true,
         mayAsk,
         done: (hashes) => this.#received(piece, { want, at, hashes }),
+        hopeless: () => this.#end(piece, null),
       };
       yield want;
     }

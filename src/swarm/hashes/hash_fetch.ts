@@ -55,6 +55,8 @@ export interface HashWant<P> {
   mayAsk(peer: P): boolean;
   /** Called once with the proven hashes, padding included. */
   done(hashes: Bytes): void;
+  /** Called when every connected peer that may have the hashes has just refused to send them. */
+  readonly hopeless?: () => void;
 }
 
 /** Options for {@linkcode HashFetch}. */
@@ -122,9 +124,10 @@ export class HashFetch<P extends HashPeer> {
     return this.#jobs.size;
   }
 
-  /** Returns `true` if a connected peer may have the hashes of a want. */
+  /** Returns `true` if a connected peer may have the hashes of a want, and isn't left alone. */
   hasPeerFor(want: Pick<HashWant<P>, "mayAsk">): boolean {
-    for (const peer of this.#peers.keys()) if (want.mayAsk(peer)) return true;
+    const now = this.#options.now();
+    for (const [peer, { notBefore }] of this.#peers) if (notBefore <= now && want.mayAsk(peer)) return true;
     return false;
   }
 
@@ -168,6 +171,7 @@ export class HashFetch<P extends HashPeer> {
     if (state === undefined) return;
     this.#peers.delete(peer);
     for (const job of state.jobs.keys()) this.#putBack(job);
+    this.#giveUp(state.jobs.keys());
     if (state.jobs.size > 0) this.#askAll();
   }
 
@@ -205,7 +209,8 @@ export class HashFetch<P extends HashPeer> {
     if (state === undefined) return;
     const now = this.#options.now();
     state.rejects++;
-    for (const job of this.#byKey.get(keyOfHashRequest(request)) ?? []) {
+    const jobs = [...this.#byKey.get(keyOfHashRequest(request)) ?? []];
+    for (const job of jobs) {
       job.notBefore.set(peer, now + HASH_REFUSAL_MS);
       if (this.#take(state, job)) this.#putBack(job);
     }
@@ -213,6 +218,7 @@ export class HashFetch<P extends HashPeer> {
       const doublings = Math.min(6, state.rejects - HASH_REFUSALS_ALLOWED - 1);
       state.notBefore = now + HASH_SULK_MS * 2 ** doublings;
     }
+    this.#giveUp(jobs);
     this.#askAll();
   }
 
@@ -229,6 +235,16 @@ export class HashFetch<P extends HashPeer> {
       }
     }
     this.#askAll();
+  }
+
+  /** Tells the wants that no connected peer can be asked for now. */
+  #giveUp(jobs: Iterable<Job<P>>): void {
+    const now = this.#options.now();
+    for (const { want, notBefore } of [...jobs]) {
+      if (want.hopeless === undefined) continue;
+      const mayAsk = (peer: P) => want.mayAsk(peer) && (notBefore.get(peer) ?? now) <= now;
+      if (!this.hasPeerFor({ mayAsk })) want.hopeless();
+    }
   }
 
   #goOn(peer: P): void {

@@ -140,3 +140,26 @@ Deno.test("BlockHashFetch asks once for a piece that is wanted twice, and gives 
   await lab.pass(2_000);
   assertEquals([late, peer.asked.length], [[null], 2]);
 });
+
+Deno.test("BlockHashFetch gives up as soon as all peers have rejected, and asks nobody who rejects all the time", async () => {
+  const { lab, ask } = make();
+  const peers = [lab.join("a", "reject"), lab.join("b", "reject")];
+  const got = ask(0);
+  await lab.pass(500);
+  assertEquals(got, [null]);
+  assertEquals(peers.map(({ asked }) => asked.length), [2, 2]);
+  for (let i = 0; i < 5; i++) {
+    ask(1);
+    await lab.pass(500);
+    ask(3);
+    await lab.pass(500);
+  }
+  const before = peers.map(({ asked }) => asked.length);
+  const late = ask(2);
+  await settle();
+  assertEquals([late, peers.map(({ asked }) => asked.length)], [[null], before]);
+  const honest = lab.join("c");
+  const found = ask(2);
+  await lab.pass(500);
+  assertEquals([found[0]?.length, honest.asked.length], [64, 1]);
+});

@@ -40,6 +40,11 @@ export interface ClientOptions {
   readonly uploadLimit?: number;
   /** Makes a seed super-seed (BEP 16). libtorrent only. */
   readonly superSeeding?: boolean;
+  /**
+   * Makes a seed check its files at the start, so that it knows the hashes of all blocks (BEP 52). libtorrent only: Shoal
+   * always does, unless it is tuned.
+   */
+  readonly checks?: boolean;
   /** Tunes the client for a benchmark: as fast as possible, and with as little output as possible. */
   readonly tuned?: boolean;
   /** Program and first arguments that start Shoal, {@linkcode shoalCommand} by default. */
@@ -275,7 +280,9 @@ function startLibtorrent(options: ClientOptions, client: ClientName): RunningCli
   const pex = finds(options, "pex") ? "pex" : "no pex";
   const manner = [superSeeding ? "hide" : "show", tuned ? "tuned" : "talkative", pex, settings];
   const how = [`${uploadLimit}`, ...manner, ...options.peers ?? []];
-  const argv = ["/usr/bin/python3", "-c", LIBTORRENT, mode, torrent, folder, ...how];
+  // A leecher that finds all files is a seed that has checked them.
+  const role = options.checks ? "leech" : mode;
+  const argv = ["/usr/bin/python3", "-c", LIBTORRENT, role, torrent, folder, ...how];
   const job = new Job(options.host.command(argv), {
     name: `${client} ${mode}`,
     cwd: options.scratch,

@@ -49,6 +49,7 @@ export type Manner =
     ClientOptions,
     | "uploadLimit"
     | "superSeeding"
+    | "checks"
     | "tuned"
     | "command"
     | "cache"

@@ -1,3 +1,3 @@
 import { testV2Pairs } from "./v2_pairs.ts";
 
-testV2Pairs("libtorrent21", ({ link, leecher }) => link !== "btmh" || leecher !== "shoal");
+testV2Pairs("libtorrent21");

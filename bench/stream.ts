@@ -6,8 +6,8 @@
  *     deno task bench:stream [--mib 200] [--piece 1048576] [--rate 5000000] [--rounds 5] [--seed aria2|libtorrent]
  *       [--version v1|v2|hybrid]
  *
- * Several piece lengths or versions, separated by commas, are measured in turn and compared with the first. v2 torrents need
- * libtorrent as the seeder, and show what reading single blocks gains:
+ * Several piece lengths or versions, separated by commas, are measured in turn and compared with the first. v2 torrents
+ * need libtorrent as the seeder, and show what reading single blocks gains:
  *
  *     deno task bench:stream --seed libtorrent --version v2 --piece 262144,16777216
  *
@@ -32,7 +32,10 @@ const MIB = 1024 * 1024;
 /** Seconds of reading before the first seek, so that all request queues are full. */
 const WATCH_S = 2;
 
-/** A libtorrent that seeds with an upload limit. It checks v2 data at first, since it knows the hashes of blocks only then. */
+/**
+ * A libtorrent that seeds with an upload limit. It checks v2 data at first, since it knows the hashes of blocks only
+ * then.
+ */
 const LIBTORRENT = `
 import libtorrent as lt, sys, time
 torrent, folder, port, limit = sys.argv[1:]

@@ -35,8 +35,8 @@ export interface PieceVerdict {
    */
   readonly blockDigests: Bytes | null;
   /**
-   * Whether the two halves of a hybrid disagree: the piece is right by its hash of one version and wrong by that of the other. Then no
-   * source is to blame, and the torrent can't be downloaded.
+   * Whether the two halves of a hybrid disagree: the piece is right by its hash of one version and wrong by that of the
+   * other. Then no source is to blame, and the torrent can't be downloaded.
    */
   readonly isContradictory?: boolean;
 }

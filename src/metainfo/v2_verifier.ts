@@ -29,9 +29,9 @@ export class V2Digests implements DigestVerifier {
 }
 
 /**
- * Verifies pieces by the roots of their Merkle trees. Pieces of a hybrid that arrive are compared with their v1 hashes as well, as
- * libtorrent does, since others who know only v1 would refuse them. For data on disk the v2 hashes are enough: they are the stronger ones,
- * and cover all bytes but the padding.
+ * Verifies pieces by the roots of their Merkle trees. Pieces of a hybrid that arrive are compared with their v1 hashes
+ * as well, as libtorrent does, since others who know only v1 would refuse them. For data on disk the v2 hashes are
+ * enough: they are the stronger ones, and cover all bytes but the padding.
  */
 export class V2Verifier extends V2Digests implements PieceVerifier {
   readonly pieceCount: number;

@@ -49,7 +49,10 @@ export const Slot = {
   leaves: 14,
   /** Offset in the arena at which the digests of blocks and the root are written, unsigned. */
   target: 15,
-  /** Zeros that a SHA-1 digest of blocks covers behind them; -1 if it isn't wanted. In the place of a position in a file. */
+  /**
+   * Zeros that a SHA-1 digest of blocks covers behind them; -1 if it isn't wanted. In the place of a position in a
+   * file.
+   */
   sha1Padding: 5,
 } as const;
 
@@ -63,7 +66,10 @@ export const Operation = {
   close: 3,
   /** Takes one message, for what is rare or has text in it. */
   message: 4,
-  /** Computes the SHA-256 digests of the blocks of data, the root of the Merkle tree above them, and if wanted a SHA-1 digest. */
+  /**
+   * Computes the SHA-256 digests of the blocks of data, the root of the Merkle tree above them, and if wanted a SHA-1
+   * digest.
+   */
   hashBlocks: 5,
 } as const;
 

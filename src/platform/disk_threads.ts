@@ -330,8 +330,8 @@ export class DiskThreads {
 
   /**
    * Computes the SHA-256 digests of the blocks of data, and the root of the Merkle tree above them. The data must not
-   * change, nor the target be used, until the promise settles. Resolves with the SHA-1 digest if it is wanted, else with `null`. Returns
-   * `null` without a thread.
+   * change, nor the target be used, until the promise settles. Resolves with the SHA-1 digest if it is wanted, else
+   * with `null`. Returns `null` without a thread.
    */
   hashBlocks(data: ArenaData, options: HashBlocksOptions): Promise<Bytes | null> | null {
     return this.#leastBusy()?.hashBlocks(data, options) ?? null;

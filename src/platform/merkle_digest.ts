@@ -1,6 +1,6 @@
 /**
- * SHA-256 digests of blocks, and the root of the Merkle tree above them (BEP 52); for hybrids in the same pass the SHA-1 digest of the
- * piece.
+ * SHA-256 digests of blocks, and the root of the Merkle tree above them (BEP 52); for hybrids in the same pass the
+ * SHA-1 digest of the piece.
  *
  * @module
  */
@@ -76,7 +76,9 @@ export class MerkleDigest implements Digest {
     return merkle.root(this.#blocks, { from: 0, to: heightOf(this.#leaves) });
   }
 
-  /** Returns the SHA-1 digest of the bytes and the padding, once every block is complete; `null` if it wasn't wanted. */
+  /**
+   * Returns the SHA-1 digest of the bytes and the padding, once every block is complete; `null` if it wasn't wanted.
+   */
   sha1(): Bytes | null {
     if (this.#sha1 === null) return null;
     for (let left = this.#padding; left > 0; left -= zeros.length) this.#sha1.update(zeros.subarray(0, left));

@@ -40,8 +40,8 @@ export interface PieceDigestsOptions {
   /** Bytes of all pieces, at least 1. */
   readonly total: number;
   /**
-   * For pieces of a hybrid: zeros behind the last piece that its SHA-1 digest covers as well. No SHA-1 digests are stored behind those of Merkle trees
-   * when `null` or absent.
+   * For pieces of a hybrid: zeros behind the last piece that its SHA-1 digest covers as well. No SHA-1 digests are
+   * stored behind those of Merkle trees when `null` or absent.
    */
   readonly sha1Padding?: number | null;
 }

@@ -52,8 +52,9 @@ export interface TorrentReader {
   /** The file. */
   readonly file: MetainfoFile;
   /**
-   * Reads verified bytes: at least one, and no more than are available without waiting. In v2 torrents bytes are available
-   * as soon as their block of 16 KiB is verified, if peers give the hashes of blocks; otherwise when their piece is.
+   * Reads verified bytes: at least one, and no more than are available without waiting. In v2 torrents bytes are
+   * available as soon as their block of 16 KiB is verified, if peers give the hashes of blocks; otherwise when their
+   * piece is.
    *
    * @param position Position of the first byte in the file.
    * @param options See {@linkcode ReadOptions}.
@@ -141,7 +142,10 @@ class FileReader implements TorrentReader {
     return end;
   }
 
-  /** Loads verified bytes of the torrent from memory or the disk; none or only the first if others can't be read any more. */
+  /**
+   * Loads verified bytes of the torrent from memory or the disk; none or only the first if others can't be read any
+   * more.
+   */
   async #load(begin: number, end: number, signal: AbortSignal | undefined): Promise<Bytes> {
     const { pieceLength } = this.#meta;
     const bytes = new Uint8Array(end - begin);
@@ -163,7 +167,10 @@ class FileReader implements TorrentReader {
     return bytes;
   }
 
-  /** Copies the rest of a block of a piece that isn't whole. Returns the number of bytes, 0 if they can't be read any more. */
+  /**
+   * Copies the rest of a block of a piece that isn't whole. Returns the number of bytes, 0 if they can't be read any
+   * more.
+   */
   async #loadBlock(index: number, start: number, into: Bytes): Promise<number> {
     const block = Math.floor(start / BLOCK_SIZE);
     const found = this.#source.findProven(index, start) ??
@@ -346,7 +353,10 @@ export class ReadSource {
     return this.#proofs?.readableTo(index, block) ?? block;
   }
 
-  /** Returns proven bytes from memory, up to the end of their block, of a piece that isn't whole; `null` if there are none. */
+  /**
+   * Returns proven bytes from memory, up to the end of their block, of a piece that isn't whole; `null` if there are
+   * none.
+   */
   findProven(index: number, begin: number): Bytes | null {
     return this.#proofs?.find(index, begin) ?? null;
   }

@@ -1,7 +1,7 @@
 /**
- * A torrent with data, and a verifier like that of v2 torrents (BEP 52): pieces aligned to files and Merkle trees. Its verdicts can
- * also name wrong blocks, which those of real v2 torrents do only once the hashes of blocks have come from peers. It is made from
- * the data, so that tests of what uses a `PieceVerifier` need no torrent file.
+ * A torrent with data, and a verifier like that of v2 torrents (BEP 52): pieces aligned to files and Merkle trees. Its
+ * verdicts can also name wrong blocks, which those of real v2 torrents do only once the hashes of blocks have come from
+ * peers. It is made from the data, so that tests of what uses a `PieceVerifier` need no torrent file.
  *
  * @module
  */

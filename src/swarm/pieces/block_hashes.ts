@@ -62,8 +62,8 @@ export class BlockHashes {
   }
 
   /**
-   * Whether so many answers are awaited that new peers shouldn't send further pieces, which couldn't be checked block by block. Never for
-   * long, nor if somebody has just failed to answer.
+   * Whether so many answers are awaited that new peers shouldn't send further pieces, which couldn't be checked block
+   * by block. Never for long, nor if somebody has just failed to answer.
    */
   get isBehind(): boolean {
     if (this.#waiting.size < MOST_AHEAD) return false;

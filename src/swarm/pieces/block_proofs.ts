@@ -32,8 +32,8 @@ export interface BlockProofsOptions {
 }
 
 /**
- * Proves blocks and finds those that can be read. A block is hashed on the caller's thread: 16 KiB take 25 microseconds, less than
- * another thread would take to answer.
+ * Proves blocks and finds those that can be read. A block is hashed on the caller's thread: 16 KiB take 25
+ * microseconds, less than another thread would take to answer.
  */
 export class BlockProofs {
   /** Called when more blocks of a piece can be read. */

@@ -81,7 +81,9 @@ export class PartialPiece {
   lastBlockAt: number;
   /** Hashes of the blocks, if they are known; see {@linkcode PartialPiece.expect}. */
   hashes: Bytes | null = null;
-  /** For each block, 1 if its digest is the right one, 2 if it is wrong on disk; `null` while the hashes aren't known. */
+  /**
+   * For each block, 1 if its digest is the right one, 2 if it is wrong on disk; `null` while the hashes aren't known.
+   */
   #proven: Uint8Array | null = null;
   /** Number of the connection that sent each block; 0 if the block hasn't been received. */
   readonly senders: Int32Array;

@@ -29,7 +29,9 @@ export interface PieceDownloadHost extends PartialPiecesHost {
 
 /** Options for {@linkcode PieceDownload}. */
 export interface PieceDownloadOptions extends PartialPiecesOptions {
-  /** Clock, randomness and digests of blocks. Without timers, new peers wait for the next tick if nobody gives hashes. */
+  /**
+   * Clock, randomness and digests of blocks. Without timers, new peers wait for the next tick if nobody gives hashes.
+   */
   readonly platform:
     & Pick<Platform, "now" | "random" | "digest" | "yieldToEventLoop">
     & Partial<Pick<Platform, "after">>;

@@ -310,8 +310,8 @@ export class RequestStrategy {
   }
 
   /**
-   * Requests the blocks of a piece that come next for readers. Each peer sends a share of each stretch of blocks, so that they arrive in the
-   * order in which they are needed. Returns how many more requests the peer takes.
+   * Requests the blocks of a piece that come next for readers. Each peer sends a share of each stretch of blocks, so
+   * that they arrive in the order in which they are needed. Returns how many more requests the peer takes.
    */
   #askFrom(peer: Peer, piece: PartialPiece, options: AskFromOptions): number {
     const { now } = options;
@@ -356,7 +356,8 @@ export class RequestStrategy {
   #mayAsk(peer: Peer, piece: PartialPiece, now: number): boolean {
     if (!this.maySend(peer, piece, now)) return false;
     const { proofs, trust } = this.#started;
-    // What a peer of which little is known sends is checked block by block, so that a liar is known by its first wrong one.
+    // What a peer of which little is known sends is checked block by block, so that a liar is known by its first wrong
+    // one.
     if (proofs.obtainable && piece.hashes === null && trust.isNew(peer.network)) proofs.want(piece.index);
     if (!piece.failed || piece.owner !== null || piece.provenOnly) return true;
     if (!peer.proven && !this.#started.parole.mayOwnNewPiece(peer)) return false;

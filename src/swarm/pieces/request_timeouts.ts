@@ -16,7 +16,10 @@ const REQUEST_MS = 10_000;
 export interface TakingBack {
   /** Whether the peer is sent cancel messages; `false` when absent. */
   readonly cancel?: boolean;
-  /** Returns `true` for a request that is taken back, given its piece, time and offset. Selects all requests when absent. */
+  /**
+   * Returns `true` for a request that is taken back, given its piece, time and offset. Selects all requests when
+   * absent.
+   */
   readonly which?: (index: number, time: number, begin: number) => boolean;
   /** Returns `true` for a piece that the peer keeps as its owner. It keeps none when absent. */
   readonly keeps?: (index: number) => boolean;

@@ -25,8 +25,8 @@ export interface Urgency {
   /** The pieces that a reader waits for right now. */
   readonly awaited: ReadonlySet<number>;
   /**
-   * For missing pieces in which readers are, the blocks from which they read on. Where blocks can be proven one by one, these and the
-   * following ones are requested first. No reader is inside a piece when absent.
+   * For missing pieces in which readers are, the blocks from which they read on. Where blocks can be proven one by one,
+   * these and the following ones are requested first. No reader is inside a piece when absent.
    */
   readonly positions?: ReadonlyMap<number, readonly number[]>;
 }

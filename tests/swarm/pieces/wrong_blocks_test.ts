@@ -19,8 +19,8 @@ function labOf(pieceLength: number, size: number, options: { budget?: number } =
   const memory = new MemoryBudget(options.budget ?? 1024 * MIB, { reading: 0 });
   const lab = new Lab(torrent.pieceCount, { torrent, blockHashes: source, memory });
   lab.banned = (host) => {
-    const peer = lab.peers.find(({ address }) => address.host === host)!;
-    if (peer.closed) return;
+    const peer = lab.peers.find(({ address }) => address.host === host);
+    if (peer === undefined) return; // banned already
     peer.closed = true;
     lab.peers.splice(lab.peers.indexOf(peer), 1);
     lab.download.left(peer);

@@ -28,6 +28,7 @@ import "../session/session_store_test.ts";
 import "../session/session_test.ts";
 import "../session/session_suspended_test.ts";
 import "../session/session_torrent_life_test.ts";
+import "../session/session_v2_liar_test.ts";
 import "../session/session_v2_test.ts";
 import "../session/session_hashes_test.ts";
 import "../session/session_v2_web_seed_test.ts";

@@ -501,7 +501,7 @@ export class Peer implements MessageHandler {
     }
     const hashes = parseHashes(payload);
     const latency = this.hashRequests.answered(hashes, now);
-    this.flood.blockReceived(payload.length);
+    this.flood.hashesReceived();
     this.lastPayload = now;
     this.#host.peerHashes(this, hashes, latency);
   }

@@ -287,8 +287,12 @@ export const HASH_SULK_MS = 1_000;
  * burst. 16 MiB a second are a hundredth of what a core hashes. A peer that wants more waits.
  */
 export const HASH_WORK = { perSecond: 1024, burst: 16_384 } as const;
-/** Hashes of an answer that count as much as the reading of a block. */
+/** Hashes that are sent, or computed from two others, that count as much as the reading of a block. */
 export const HASHES_PER_WORK = 32;
+/** Hashes that are computed for the peers of a torrent before other work gets a turn: some five milliseconds. */
+export const HASHES_A_TURN = 2048;
+/** Milliseconds from one such turn to the next. */
+export const HASH_TURN_MS = 20;
 /** Bytes of block hashes that a torrent keeps for further requests. Those of a piece of 16 MiB have 32 KiB. */
 export const MAX_BLOCK_HASHES_KEPT = 512 * 1024;
 

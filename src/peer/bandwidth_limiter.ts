@@ -3,7 +3,7 @@
  * among torrents and their peers. A torrent may also have a limit of its own.
  *
  * A limit counts the bytes of blocks, as in other clients: downloads from peers with outstanding requests, with message
- * headers (one part in a thousand), and from web seeds; and uploaded blocks. Requests, haves, keep-alives, metadata,
+ * headers (one part in a thousand), and from web seeds; and uploaded blocks, and hashes that peers ask for (BEP 52). Requests, haves, keep-alives, metadata,
  * trackers and the DHT never wait for a limit.
  *
  * @module

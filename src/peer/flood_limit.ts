@@ -72,6 +72,12 @@ export class FloodLimit {
     this.#reads = 0;
   }
 
+  /** Called when the peer sent hashes that we had requested (BEP 52). They also pay for the reads that brought them. */
+  hashesReceived(): void {
+    this.#earn(MESSAGE + READ + this.#reads);
+    this.#reads = 0;
+  }
+
   /** Called when hashes were sent that the peer has requested (BEP 52). */
   hashesSent(): void {
     this.#earn(MESSAGE + READ + HASH_REQUEST);
@@ -83,13 +89,13 @@ export class FloodLimit {
   }
 
   /**
-   * Called for every message; for a block, before {@linkcode FloodLimit.blockReceived}.
+   * Called for every message; before {@linkcode FloodLimit.blockReceived} and {@linkcode FloodLimit.hashesReceived}.
    *
    * @param id Id of the message; `null` for a keep-alive.
    * @throws {FloodError} If the budget is spent.
    */
   messageReceived(id: number | null): void {
-    if (id !== MessageId.piece) this.#reads = 0;
+    if (id !== MessageId.piece && id !== MessageId.hashes) this.#reads = 0;
     this.#spend(MESSAGE + (id === null ? 0 : DEAR.get(id) ?? 0), id);
   }
 

@@ -6,6 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import { MAX_HASH_REQUESTS, MAX_HASHES_UNSENT } from "../base/defences.ts";
+import { HASH_BYTES } from "../base/merkle.ts";
 import type { FrameWriter } from "../wire/frame_writer.ts";
 import { encodeHashes, encodeHashRequest, type HashRequest } from "../wire/hash_messages.ts";
 import { MessageId } from "../wire/messages.ts";
@@ -37,6 +38,11 @@ export class HashUploads {
   /** Number of queued requests. */
   get size(): number {
     return this.#queue.length;
+  }
+
+  /** Bytes of hashes that the next answer has, without its proof; 0 if there is no request. */
+  get next(): number {
+    return (this.#queue[0]?.count ?? 0) * HASH_BYTES;
   }
 
   /** Queues a request. When the queue is full, the request is rejected. */

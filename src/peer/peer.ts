@@ -366,14 +366,10 @@ export class Peer implements MessageHandler {
     );
   }
 
-  /** Finds the hashes that the peer has asked for, one request after the other, and sends them. */
+  /** Finds hashes that the peer has asked for, for one request at a time, and sends them. */
   fillHashes(): void {
     this.hashUploads.fill()?.then(
-      () => {
-        if (this.closed) return;
-        this.fillHashes();
-        this.output.flush();
-      },
+      () => this.closed || this.output.flush(),
       (error: Error) => this.output.close(`could not find the hashes that it asked for: ${error.message}`),
     );
   }
@@ -492,7 +488,7 @@ export class Peer implements MessageHandler {
     const now = this.lastReceived;
     if (id === MessageId.hashRequest) {
       this.hashUploads.request(parseHashRequest(payload));
-      return this.fillHashes();
+      return this.output.flush();
     }
     if (id === MessageId.hashReject) {
       const request = parseHashRequest(payload);
@@ -501,7 +497,7 @@ export class Peer implements MessageHandler {
     }
     const hashes = parseHashes(payload);
     const latency = this.hashRequests.answered(hashes, now);
-    this.flood.blockReceived(payload.length);
+    this.flood.hashesReceived();
     this.lastPayload = now;
     this.#host.peerHashes(this, hashes, latency);
   }

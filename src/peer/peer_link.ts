@@ -8,7 +8,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { networkFault } from "../platform/network_words.ts";
 import { MAX_UNSENT } from "../base/defences.ts";
 import type { Encryption, PeerStream } from "../transport/transport.ts";
-import { WireError } from "../wire/messages.ts";
+import { BLOCK_SIZE, WireError } from "../wire/messages.ts";
 import type { Peer } from "./peer.ts";
 import type { PeerOutput } from "./peer_host.ts";
 import type { ReadTurns } from "./read_turns.ts";
@@ -232,14 +232,23 @@ export class PeerLink implements PeerOutput {
     peer.down.begun(peer.reader.begun);
   }
 
-  /** Puts blocks into the send buffer, as many as the upload limit allows, and continues when the limit allows more. */
+  /** Puts blocks and hashes into the send buffer, as many as the upload limit allows, and continues when the limit allows more. */
   #fill(): void {
     const peer = this.#peer;
     const up = this.#up;
-    if (up === null || !up.limited) return peer.fillUploads(this.#batch);
-    if (peer.uploads.size === 0 || this.#upHeld) return;
-    const wait = up.wait(peer.uploads.next);
-    if (wait === null) return peer.fillUploads(this.#batch, up.credit);
+    if (up === null || !up.limited) {
+      peer.fillHashes();
+      return peer.fillUploads(this.#batch);
+    }
+    const { uploads, hashUploads } = peer;
+    if (uploads.size + hashUploads.size === 0 || this.#upHeld) return;
+    // Hashes cost what they weigh, when they are sent. For many of them, credit for a part will do.
+    const least = uploads.size > 0 ? uploads.next : Math.min(BLOCK_SIZE, hashUploads.next);
+    const wait = up.wait(least);
+    if (wait === null) {
+      if (uploads.size > 0) peer.fillUploads(this.#batch, up.credit);
+      return peer.fillHashes();
+    }
     const began = this.#now();
     this.#upHeld = true;
     wait.then(() => {
@@ -261,10 +270,9 @@ export class PeerLink implements PeerOutput {
     this.#writing = true;
     try {
       for (;;) {
-        this.#peer.fillHashes();
         this.#fill();
         if (writer.length === 0 || this.#peer.closed) return;
-        const payload = writer.payload;
+        const { payload, hashes } = writer;
         const bytes = writer.take();
         const began = this.#now();
         for (let at = 0; at < bytes.length;) {
@@ -276,7 +284,7 @@ export class PeerLink implements PeerOutput {
         if (bytes.length >= this.#batch && now - began < QUICK_MS) {
           this.#batch = Math.min(LARGEST_BATCH, 2 * this.#batch);
         } else if (now - began > SLOW_MS) this.#batch = Math.max(SMALLEST_BATCH, this.#batch / 2);
-        this.#up?.consume(payload);
+        this.#up?.consume(payload + hashes);
         this.#peer.up.add(payload);
         this.#peer.flood.uploaded(payload);
         if (payload > 0) this.#peer.lastPayload = now;

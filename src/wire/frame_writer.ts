@@ -24,6 +24,7 @@ export class FrameWriter {
   #spare: Bytes | null = null;
   #length = 0;
   #payload = 0;
+  #hashes = 0;
 
   /** @param memory Where large buffers are; by default in memory of the engine. */
   constructor(memory: DataMemory = PLAIN_MEMORY) {
@@ -38,6 +39,11 @@ export class FrameWriter {
   /** Bytes of blocks among those that wait. */
   get payload(): number {
     return this.#payload;
+  }
+
+  /** Bytes of messages with hashes among those that wait. */
+  get hashes(): number {
+    return this.#hashes;
   }
 
   /** Buffer in which {@linkcode FrameWriter.reserveBlock} made room. */
@@ -61,7 +67,7 @@ export class FrameWriter {
     this.#spare = full;
     this.#use(spare ?? new Uint8Array(SMALL_BUFFER));
     this.#length = 0;
-    this.#payload = 0;
+    this.#payload = this.#hashes = 0;
     return taken;
   }
 
@@ -72,7 +78,7 @@ export class FrameWriter {
     this.#memory = PLAIN_MEMORY;
     this.#spare = null;
     this.#use(new Uint8Array(SMALL_BUFFER));
-    this.#length = this.#payload = 0;
+    this.#length = this.#payload = this.#hashes = 0;
   }
 
   /** Appends raw bytes. */
@@ -143,6 +149,7 @@ export class FrameWriter {
     this.#view.setUint32(at, 1 + payload.length);
     this.#buffer[at + 4] = id;
     this.#buffer.set(payload, at + 5);
+    if (id === MessageId.hashes) this.#hashes += payload.length;
   }
 
   /**

@@ -83,6 +83,28 @@ Deno.test("FloodLimit lets a block pay for the reads that brought it, be they as
   }
 });
 
+Deno.test("FloodLimit lets hashes that were asked for pay for themselves, be they few, and for the reads that brought them", () => {
+  for (const [bytes, size] of [[117, 117], [16_500, 1_400], [16_500, 60]] as const) {
+    const { flood } = make();
+    const act = () => {
+      for (let left = bytes; left > 0; left -= size) flood.read(Math.min(size, left));
+      flood.messageReceived(MessageId.hashes);
+      flood.hashesReceived();
+    };
+    assertEquals(untilRefused(act, 20_000), Infinity, `${bytes} bytes in reads of ${size}`);
+  }
+  // One read may bring many answers: it is accounted after them.
+  const { flood } = make();
+  const act = () => {
+    for (let i = 0; i < 64; i++) {
+      flood.messageReceived(MessageId.hashes);
+      flood.hashesReceived();
+    }
+    flood.read(64 * 117);
+  };
+  assertEquals(untilRefused(act, 2_000), Infinity);
+});
+
 Deno.test("FloodLimit lets no block pay for reads that brought something else", () => {
   const { flood } = make();
   const act = () => {

@@ -142,6 +142,29 @@ Deno.test("Peer serves any number of requests for hashes: what is sent pays for 
   assert(!peer.closed);
 });
 
+Deno.test("Peer takes any number of hashes that it has asked for, and no flood of rejects", () => {
+  const { peer } = make();
+  for (let i = 0; i < 20_000; i++) {
+    const request = { ...REQUEST, index: 2 * i };
+    peer.hashRequests.ask(request, 0);
+    peer.writer.take();
+    const answer = encodeHashes(request, PROOF);
+    say(peer, MessageId.hashes, answer);
+    peer.flood.read(answer.length + 5);
+  }
+  assertThrows(
+    () => {
+      for (let i = 0; i < 1_000; i++) {
+        peer.hashRequests.ask(REQUEST, 0);
+        peer.writer.take();
+        say(peer, MessageId.hashReject, encodeHashRequest(REQUEST));
+      }
+    },
+    FloodError,
+    "hashReject messages",
+  );
+});
+
 Deno.test("Peer answers no more requests for hashes while much waits to be sent", async () => {
   const { peer } = make({ proveHashes: () => Promise.resolve(new Uint8Array(8192 * 32)) });
   for (let i = 0; i < 5; i++) {

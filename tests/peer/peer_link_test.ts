@@ -1,12 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { InfoHash } from "../../src/base/info_hash.ts";
+import { BandwidthLimiter } from "../../src/peer/bandwidth_limiter.ts";
 import { Peer } from "../../src/peer/peer.ts";
 import { PeerLink } from "../../src/peer/peer_link.ts";
 import { ReadTurns } from "../../src/peer/read_turns.ts";
 import type { Connection } from "../../src/platform/platform.ts";
+import { encodeHashRequest } from "../../src/wire/hash_messages.ts";
 import { idleHost } from "../support/peer_host.ts";
-import { settle } from "../support/virtual_clock.ts";
+import { settle, VirtualClock } from "../support/virtual_clock.ts";
 import { frame } from "../support/wire.ts";
 
 /** A peer that sends the same bytes again and again, and reads nothing. */
@@ -106,6 +108,53 @@ Deno.test("PeerLink writes large batches of blocks to a quick peer and small one
     await settle();
   }
   assertEquals(writes, [2, 4, 8, 16, 16, 16, 8, 4, 2, 2, 2, 4]);
+});
+
+Deno.test("PeerLink sends hashes no faster than the upload limit, and all at once without one", async () => {
+  for (const [rate, most] of [[100_000, 900_000], [null, 16 * 262_000]] as const) {
+    const clock = new VirtualClock();
+    const proving = { ...host, now: () => clock.now(), proveHashes: () => Promise.resolve(new Uint8Array(8192 * 32)) };
+    const handshake = {
+      infoHash: new InfoHash(new Uint8Array(20)),
+      peerId: utf8("x".repeat(20)),
+      fast: true,
+      extended: false,
+      v2: true,
+    };
+    const peer = new Peer(proving, { address: { host: "10.0.0.1", port: 1 }, incoming: true, handshake, number: 1 });
+    let written = 0;
+    const connection: Connection = {
+      remote: { host: "10.0.0.1", port: 1 },
+      local: { host: "10.0.0.2", port: 2 },
+      read: () => new Promise(() => {}),
+      write: (bytes) => {
+        written += bytes.length;
+        return Promise.resolve(bytes.length);
+      },
+      close() {},
+    };
+    const link = new PeerLink(peer, {
+      connection,
+      now: () => clock.now(),
+      reads: new ReadTurns(() => Promise.resolve()),
+      limits: {
+        up: new BandwidthLimiter(clock, rate).party(),
+        down: new BandwidthLimiter(clock, null).party(),
+      },
+      events: { batch() {}, closed() {} },
+    });
+    link.run();
+    for (let i = 0; i < 16; i++) {
+      const request = { root: new Uint8Array(32), layer: 0, index: 8192 * i, count: 8192, proofLayers: 0 };
+      peer.onHashMessage(21, encodeHashRequest(request));
+    }
+    for (let i = 0; i < 50; i++) {
+      clock.advance(100);
+      await settle();
+    }
+    assert(written > most / 2 && written <= most * 1.01, `${written} bytes at ${rate}`);
+    link.close("the test is over");
+  }
 });
 
 /** Returns links to peers that answer requests and keep sending, with the bytes sent by each. */

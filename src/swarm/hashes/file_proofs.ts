@@ -6,14 +6,35 @@
  */
 
 import { type Bytes, concatBytes } from "../../base/bytes.ts";
+import { HASHES_A_TURN } from "../../base/defences.ts";
 import { HASH_BYTES } from "../../base/merkle.ts";
 import { merkle } from "../../platform/start_digest.ts";
 
-/** Layers between the piece layer and the lowest that is kept: each of its hashes stands for 512 pieces. */
-const STEP = 9;
+/** Layers between the piece layer and the lowest that is kept: each of its hashes stands for 32 pieces. */
+const STEP = 5;
 const GROUP = 2 ** STEP;
-/** Groups that are hashed before other work gets a turn: about ten milliseconds. */
-const GROUPS_A_TURN = 16;
+/** Groups that are hashed before other work gets a turn. */
+const GROUPS_A_TURN = HASHES_A_TURN / GROUP;
+
+/** Hashes of a layer. */
+export interface ProofRange {
+  /** Number of the layer, the piece layer or above. */
+  readonly layer: number;
+  /** Index of the first hash. */
+  readonly index: number;
+  /** Number of hashes, a power of two. */
+  readonly count: number;
+}
+
+/** Options for {@linkcode FileProofs}. */
+export interface FileProofsOptions {
+  /** Number of the piece layer; that of the root for a file of one piece. */
+  readonly layer: number;
+  /** Waits until a request may have so many hashes computed on this thread. */
+  turn(hashes: number): Promise<void>;
+  /** Gives other work a turn, while the layers are computed that are kept. */
+  pause(): Promise<void>;
+}
 
 /** A node of the tree, and the layer up to which its uncles are wanted. */
 export interface UnclesWanted {
@@ -29,42 +50,58 @@ export interface UnclesWanted {
 export class FileProofs {
   readonly #hashes: Bytes;
   readonly #layer: number;
-  readonly #pause: () => Promise<void>;
+  readonly #options: FileProofsOptions;
   /** The layers from {@linkcode STEP} above the piece layer to the root, once they are needed. */
   #upper: Promise<readonly Bytes[]> | null = null;
 
   /**
    * @param hashes The piece layer without padding; the root alone for a file of one piece.
-   * @param layer Number of the piece layer; that of the root for a file of one piece.
-   * @param pause Gives other work a turn.
+   * @param options See {@linkcode FileProofsOptions}.
    */
-  constructor(hashes: Bytes, layer: number, pause: () => Promise<void>) {
+  constructor(hashes: Bytes, options: FileProofsOptions) {
     this.#hashes = hashes;
-    this.#layer = layer;
-    this.#pause = pause;
+    this.#layer = options.layer;
+    this.#options = options;
+  }
+
+  /** Number of pieces that have to be hashed for the layers that are kept: none if they are here, or not needed. */
+  get unhashed(): number {
+    const pieces = this.#hashes.length / HASH_BYTES;
+    return this.#upper === null && pieces > GROUP ? pieces : 0;
+  }
+
+  /** Returns the number of hashes that {@linkcode FileProofs.range} computes, besides those that are kept. */
+  costOfRange({ layer, index, count }: ProofRange): number {
+    if (layer === this.#layer || layer >= this.#layer + STEP) return 0;
+    const width = 2 ** (layer - this.#layer);
+    return Math.max(0, Math.min(count * width, this.#hashes.length / HASH_BYTES - index * width));
+  }
+
+  /** Returns the number of hashes that {@linkcode FileProofs.uncles} computes, besides those that are kept. */
+  costOfUncles({ from, to }: Pick<UnclesWanted, "from" | "to">): number {
+    const pieces = this.#hashes.length / HASH_BYTES;
+    return to <= from || (from >= this.#layer + STEP && pieces > GROUP) ? 0 : Math.min(pieces, GROUP);
   }
 
   /**
    * Returns hashes of a layer, the piece layer or one above, without the padding behind the layer's end.
    *
-   * @param layer Number of the layer.
-   * @param index Index of the first hash.
-   * @param count Number of hashes, a power of two.
+   * @param range The hashes.
    */
-  async range({ layer, index, count }: { layer: number; index: number; count: number }): Promise<Bytes> {
+  async range({ layer, index, count }: ProofRange): Promise<Bytes> {
     const top = this.#layer + STEP;
     if (layer >= top) {
       const upper = await this.#upperLayers();
       return upper[layer - top]!.subarray(index * HASH_BYTES, (index + count) * HASH_BYTES);
     }
+    if (layer === this.#layer) return above(this.#hashes, { from: layer, layer, index, count });
     // Whole groups are hashed in turns, so that a request for many hashes delays nobody.
-    const width = 2 ** (layer - this.#layer);
-    const turn = Math.max(1, GROUPS_A_TURN * GROUP / width);
+    const turn = HASHES_A_TURN / 2 ** (layer - this.#layer);
     const parts: Bytes[] = [];
     for (let at = 0; at < count; at += turn) {
-      if (at > 0) await this.#pause();
-      const part = { from: this.#layer, layer, index: index + at, count: Math.min(turn, count - at) };
-      parts.push(above(this.#hashes, part));
+      const part = { layer, index: index + at, count: Math.min(turn, count - at) };
+      await this.#options.turn(this.costOfRange(part));
+      parts.push(above(this.#hashes, { from: this.#layer, ...part }));
     }
     return concatBytes(parts);
   }
@@ -72,6 +109,7 @@ export class FileProofs {
   /** Returns the uncles of a node, from its sibling upwards. */
   async uncles({ from, index, to }: UnclesWanted): Promise<Bytes> {
     if (to <= from) return new Uint8Array(0);
+    await this.#options.turn(this.costOfUncles({ from, to }));
     if (this.#hashes.length <= GROUP * HASH_BYTES) {
       return merkle.uncles(this.#hashes, { layer: this.#layer, from, index, to });
     }
@@ -102,15 +140,22 @@ export class FileProofs {
   }
 
   async #hashUpperLayers(): Promise<readonly Bytes[]> {
-    const groups: Bytes[] = [];
-    for (let at = 0; at < this.#hashes.length; at += GROUP * HASH_BYTES) {
-      if (groups.length % GROUPS_A_TURN === GROUPS_A_TURN - 1) await this.#pause();
+    const groups = new Uint8Array(Math.ceil(this.#hashes.length / GROUP / HASH_BYTES) * HASH_BYTES);
+    for (let group = 0; group * HASH_BYTES < groups.length; group++) {
+      if (group % GROUPS_A_TURN === GROUPS_A_TURN - 1) await this.#options.pause();
+      const at = group * GROUP * HASH_BYTES;
       const hashes = this.#hashes.subarray(at, at + GROUP * HASH_BYTES);
-      groups.push(merkle.root(hashes, { from: this.#layer, to: this.#layer + STEP }));
+      groups.set(merkle.root(hashes, { from: this.#layer, to: this.#layer + STEP }), group * HASH_BYTES);
     }
-    const layers = [concatBytes(groups)];
+    const layers: Bytes[] = [groups];
     for (let from = this.#layer + STEP; layers.at(-1)!.length > HASH_BYTES; from++) {
-      layers.push(merkle.above(layers.at(-1)!, { from, to: from + 1 }));
+      const below = layers.at(-1)!;
+      const parts: Bytes[] = [];
+      for (let at = 0; at < below.length; at += 2 * HASHES_A_TURN * HASH_BYTES) {
+        if (at > 0) await this.#options.pause();
+        parts.push(merkle.above(below.subarray(at, at + 2 * HASHES_A_TURN * HASH_BYTES), { from, to: from + 1 }));
+      }
+      layers.push(concatBytes(parts));
     }
     return layers;
   }

@@ -17,11 +17,15 @@ import { faultOfRequest, type HashRequest } from "../../peer/mod.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { merkle } from "../../platform/start_digest.ts";
 import { FileProofs } from "./file_proofs.ts";
+import { HashTurns } from "./hash_turns.ts";
+import { PieceTree } from "./piece_tree.ts";
 
 /** Bytes of a piece that are read and hashed at once. */
 const READ_BYTES = 1024 * 1024;
-/** Large files whose upper layers are kept. */
+/** Files whose upper layers are kept, besides the largest. */
 const MOST_PROOFS = 64;
+/** The upper layers of files with more pieces are kept for good: there are few such files. */
+const PIECES_OF_LARGE_FILE = 8192;
 
 /** Options for {@linkcode HashServer}. */
 export interface HashServerOptions {
@@ -57,8 +61,10 @@ export class HashServer {
   /** Files by their root; made for the first request. */
   #places: Map<string, Place> | null = null;
   readonly #proofs = new LruMap<string, FileProofs>(MOST_PROOFS);
-  /** Block hashes by piece. */
-  readonly #blocks: LruMap<number, Bytes>;
+  readonly #proofsOfLarge = new Map<string, FileProofs>();
+  /** Hashes below the pieces. */
+  readonly #trees: LruMap<number, PieceTree>;
+  readonly #turns: HashTurns;
   /** Work that each network has left, and when that was counted. */
   readonly #work = new LruMap<string, { left: number; at: number }>(MAX_REMEMBERED_HOSTS);
   /** Ends the waiting of those that have caused much work. */
@@ -71,8 +77,9 @@ export class HashServer {
     const { pieceLength } = options.pieces;
     this.#options = options;
     this.#pieceLayer = pieceLayer(pieceLength);
-    const ofPiece = pieceLength / MERKLE_BLOCK * HASH_BYTES;
-    this.#blocks = new LruMap(Math.max(2, Math.floor(MAX_BLOCK_HASHES_KEPT / ofPiece)));
+    this.#turns = new HashTurns(options.platform);
+    const ofPiece = 2 * pieceLength / MERKLE_BLOCK * HASH_BYTES;
+    this.#trees = new LruMap(Math.max(2, Math.floor(MAX_BLOCK_HASHES_KEPT / ofPiece)));
   }
 
   /**
@@ -86,13 +93,11 @@ export class HashServer {
     if (place === null || faultOfRequest(request, place.file.length) !== null) return null;
     const pieces = this.#piecesBelow(place, request);
     if (pieces.some((index) => !this.#options.has(index))) return null;
-    const unread = pieces.filter((index) => !this.#blocks.has(index));
-    const blocks = unread.reduce(
-      (sum, index) => sum + Math.ceil(this.#options.pieces.pieceSize(index) / MERKLE_BLOCK),
-      0,
-    );
-    await this.#allowance(network, 1 + blocks + request.count / HASHES_PER_WORK);
-    if (this.#stopped) return null;
+    // What was kept may be gone when the network has waited.
+    for (let paid = 0, cost = 0; paid < (cost = this.#costOf(place, request, pieces)); paid = cost) {
+      await this.#allowance(network, cost - paid);
+      if (this.#stopped) return null;
+    }
     try {
       return await this.#prove(place, request, pieces);
     } catch (error) {
@@ -105,7 +110,25 @@ export class HashServer {
   /** Ends the work: whoever waits gets nothing. */
   stop(): void {
     this.#stopped = true;
+    this.#turns.stop();
     for (const end of [...this.#waiting]) end();
+  }
+
+  /** Returns the work of a request, in blocks that are read: see {@linkcode HASH_WORK}. */
+  #costOf(place: Place, request: HashRequest, pieces: readonly number[]): number {
+    const { layer, index, count } = request;
+    const own = layer + heightOf(count);
+    const to = own + proofSteps(request);
+    const proofs = this.#proofsOf(place);
+    let blocks = 0;
+    for (const piece of pieces) {
+      if (!this.#trees.has(piece)) blocks += Math.ceil(this.#options.pieces.pieceSize(piece) / MERKLE_BLOCK);
+    }
+    const range = layer < place.layer ? blocks : proofs.costOfRange({ layer, index, count });
+    const uncles = proofs.costOfUncles({ from: Math.max(own, place.layer), to });
+    // Those of a large file are computed once, whoever asks first.
+    const kept = proofs.unhashed <= PIECES_OF_LARGE_FILE ? proofs.unhashed : 0;
+    return 1 + blocks + (count + range + uncles + kept) / HASHES_PER_WORK;
   }
 
   async #prove(place: Place, request: HashRequest, pieces: readonly number[]): Promise<Bytes | null> {
@@ -118,21 +141,22 @@ export class HashServer {
       const uncles = await proofs.uncles({ from: own, index: index / count, to });
       return concatBytes([merkle.slice(hashes, { layer, index: 0, count }), uncles]);
     }
-    const parts: Bytes[] = [];
-    for (const piece of pieces) {
-      const blocks = await this.#blocksOf(place, piece);
-      if (blocks === null) return null;
-      parts.push(merkle.above(blocks, { from: 0, to: layer }));
-    }
-    const hashes = concatBytes(parts);
-    // The hashes begin with those of the first piece.
     const inPiece = 2 ** (place.layer - layer);
-    const at = index % inPiece;
-    const range = merkle.slice(hashes, { layer, index: at, count });
     if (own >= place.layer) {
+      const parts: Bytes[] = [];
+      for (const piece of pieces) {
+        const tree = await this.#treeOf(place, piece);
+        if (tree === null) return null;
+        parts.push(tree.layer(layer));
+      }
+      const range = merkle.slice(concatBytes(parts), { layer, index: 0, count });
       return concatBytes([range, await proofs.uncles({ from: own, index: index / count, to })]);
     }
-    const below = merkle.uncles(hashes, { layer, from: own, index: at / count, to: Math.min(to, place.layer) });
+    const tree = await this.#treeOf(place, pieces[0]);
+    if (tree === null) return null;
+    const at = index % inPiece;
+    const range = merkle.slice(tree.layer(layer), { layer, index: at, count });
+    const below = tree.uncles({ from: own, index: at / count, to: Math.min(to, place.layer) });
     const piece = Math.floor(index / inPiece);
     return concatBytes([range, below, await proofs.uncles({ from: place.layer, index: piece, to })]);
   }
@@ -147,32 +171,34 @@ export class HashServer {
     return Array.from({ length: Math.max(0, last - begin) }, (_, i) => first + begin + i);
   }
 
-  /** Returns the hashes of a piece's blocks; `null` if the piece on disk isn't right any more. */
-  async #blocksOf({ layer }: Place, piece: number): Promise<Bytes | null> {
-    const kept = this.#blocks.peek(piece);
+  /** Returns the hashes below a piece; `null` if the piece on disk isn't right any more. */
+  async #treeOf({ layer }: Place, piece: number | undefined): Promise<PieceTree | null> {
+    if (piece === undefined) return PieceTree.padding(layer); // behind the last piece
+    const kept = this.#trees.peek(piece);
     if (kept !== undefined) return kept;
-    const read = this.#lastRead.then(() => this.#blocks.peek(piece) ?? this.#readBlocks(piece));
+    const read = this.#lastRead.then(() => this.#trees.peek(piece) ?? this.#readTree(piece, layer));
     this.#lastRead = read.catch(() => {}); // whoever waits for the piece gets the error
-    const blocks = await read;
+    const tree = await read;
     // Wrong hashes would make us a liar.
-    if (!equalBytes(merkle.root(blocks, { from: 0, to: layer }), this.#options.pieces.hash(piece))) return null;
-    this.#blocks.set(piece, blocks);
-    return blocks;
+    if (!equalBytes(tree.root, this.#options.pieces.hash(piece))) return null;
+    this.#trees.set(piece, tree);
+    return tree;
   }
 
-  async #readBlocks(piece: number): Promise<Bytes> {
+  async #readTree(piece: number, layer: number): Promise<PieceTree> {
     const { platform, memory, pieces } = this.#options;
     const size = pieces.pieceSize(piece);
     const buffer = memory.allocate(Math.min(size, READ_BYTES));
+    const tree = new PieceTree(layer);
     try {
-      const parts: Bytes[] = [];
       for (let begin = 0; begin < size; begin += READ_BYTES) {
         const data = buffer.subarray(0, Math.min(READ_BYTES, size - begin));
         await this.#options.read(piece, begin, data);
         const leaves = 2 ** heightOf(Math.ceil(data.length / MERKLE_BLOCK));
-        parts.push((await platform.blockHashes(data, leaves)).blocks);
+        tree.add((await platform.blockHashes(data, leaves)).blocks);
       }
-      return concatBytes(parts);
+      tree.finish();
+      return tree;
     } finally {
       memory.free(buffer);
     }
@@ -202,11 +228,17 @@ export class HashServer {
 
   #proofsOf({ file, layer }: Place): FileProofs {
     const root = toHex(file.root!);
-    let proofs = this.#proofs.peek(root);
+    const hashes = file.layer ?? file.root!;
+    const kept = hashes.length > PIECES_OF_LARGE_FILE * HASH_BYTES ? this.#proofsOfLarge : this.#proofs;
+    let proofs = kept instanceof LruMap ? kept.peek(root) : kept.get(root);
     if (proofs === undefined) {
       const { platform } = this.#options;
-      proofs = new FileProofs(file.layer ?? file.root!, layer, () => platform.yieldToEventLoop());
-      this.#proofs.set(root, proofs);
+      proofs = new FileProofs(hashes, {
+        layer,
+        turn: (count) => this.#turns.take(count),
+        pause: () => platform.yieldToEventLoop(),
+      });
+      kept.set(root, proofs);
     }
     return proofs;
   }

@@ -1,13 +1,14 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
 import { type Bytes, concatBytes } from "../../../src/base/bytes.ts";
 import { PLAIN_MEMORY } from "../../../src/base/data_memory.ts";
-import { HASH_WORK } from "../../../src/base/defences.ts";
+import { HASH_TURN_MS, HASH_WORK, HASHES_A_TURN, HASHES_PER_WORK } from "../../../src/base/defences.ts";
 import { ShoalError } from "../../../src/base/errors.ts";
 import { HASH_BYTES, heightOf, pieceLayer, rootLayer } from "../../../src/base/merkle.ts";
-import { type Metainfo, parseMetainfo, V2Pieces } from "../../../src/metainfo/mod.ts";
+import { type Metainfo, type MetainfoFile, parseMetainfo, V2Pieces } from "../../../src/metainfo/mod.ts";
 import { denoPlatform } from "../../../src/platform/deno_platform.ts";
 import { merkle } from "../../../src/platform/start_digest.ts";
 import { FileProofs } from "../../../src/swarm/hashes/file_proofs.ts";
+import { HashTurns } from "../../../src/swarm/hashes/hash_turns.ts";
 import { HashServer } from "../../../src/swarm/hashes/hash_server.ts";
 import { encodeHashes, type HashRequest, parseHashes, proofLayersTo } from "../../../src/wire/hash_messages.ts";
 import { noise } from "../../support/payload.ts";
@@ -28,7 +29,7 @@ class Lab {
   broken = false;
   readonly server: HashServer;
 
-  constructor() {
+  constructor(pieces?: V2Pieces) {
     const hashed = this.datas.map((data) => hashFile(data, PIECE));
     const tree = Object.fromEntries(hashed.map((hashes, i) => [`f${i}`, leaf(hashes)]));
     this.meta = parseMetainfo(
@@ -37,7 +38,7 @@ class Lab {
         layers: layersOf(...hashed.filter(({ layer }) => layer.length > 0)),
       }),
     );
-    this.pieces = new V2Pieces(this.meta);
+    this.pieces = pieces ?? new V2Pieces(this.meta);
     this.server = new HashServer({
       platform: {
         now: () => this.clock.now(),
@@ -188,10 +189,21 @@ Deno.test("FileProofs proves ranges of large files as the whole layer does, in t
   const count = 512 * 40 + 13;
   const layer = noise(count * HASH_BYTES, 3);
   let pauses = 0;
-  const proofs = new FileProofs(layer, from, () => {
-    pauses++;
-    return Promise.resolve();
+  let computed = 0;
+  let most = 0;
+  const proofs = new FileProofs(layer, {
+    layer: from,
+    turn: (hashes) => {
+      computed += hashes;
+      most = Math.max(most, hashes);
+      return Promise.resolve();
+    },
+    pause: () => {
+      pauses++;
+      return Promise.resolve();
+    },
   });
+  assertEquals(proofs.unhashed, count);
   const height = from + heightOf(count);
   for (const at of [4, 7, 13]) {
     const width = 2 ** (height - at);
@@ -199,15 +211,86 @@ Deno.test("FileProofs proves ranges of large files as the whole layer does, in t
       for (const index of [0, Math.floor(width / 2 / size) * size]) {
         const range = { layer: at, index, count: size };
         const all = merkle.above(layer, { from, to: at });
+        computed = 0;
         const got = await proofs.range(range);
+        assertEquals(computed, proofs.costOfRange(range));
+        assertLessOrEqual(
+          Math.max(0, got.length / HASH_BYTES * (2 ** (at - from) - 1)),
+          at < from + 5 ? computed : Infinity,
+        );
         assertEquals(merkle.slice(got, { ...range, index: 0 }), merkle.slice(all, range));
         const own = at + heightOf(size);
         for (const to of [own, own + 1, height].filter((to) => to >= own && to <= height)) {
           const wanted = { from: own, index: index / size, to };
+          computed = 0;
           assertEquals(await proofs.uncles(wanted), merkle.uncles(layer, { ...wanted, layer: from }));
+          assertEquals(computed, proofs.costOfUncles(wanted));
         }
       }
     }
   }
   assert(pauses > 0);
+  assertLessOrEqual(most, HASHES_A_TURN);
+  assertEquals(proofs.unhashed, 0);
+});
+
+Deno.test("HashServer charges the hashes that it computes, and computes none twice below a piece that it keeps", async () => {
+  // A large file, of which nothing is read: each request is about its piece layer and above.
+  const count = 2 ** 14;
+  const layer = noise(count * HASH_BYTES, 4);
+  const root = merkle.root(layer, { from: 2 });
+  const file = { path: ["large"], length: count * PIECE, pad: false, root, layer } as unknown as MetainfoFile;
+  const lab = new Lab({ pieceLength: PIECE, filesWithPieces: () => [{ file, first: 0 }] } as unknown as V2Pieces);
+  const sent = 8192 / HASHES_PER_WORK + 1;
+  for (let left = HASH_WORK.burst; left > sent; left -= sent) {
+    await lab.server.prove("10.0.0.1", { root, layer: 2, index: 0, count: 8192, proofLayers: 0 });
+  }
+  // It sends 1024 hashes, and computes 16,384: more than is left of the burst, and half of what a second allows.
+  let isDone = false;
+  void lab.server.prove("10.0.0.1", { root, layer: 6, index: 0, count: 1024, proofLayers: 0 }).then((proof) => {
+    isDone = proof !== null;
+  });
+  const pass = async (milliseconds: number) => {
+    for (let at = 0; at < milliseconds; at += HASH_TURN_MS) {
+      lab.clock.advance(HASH_TURN_MS);
+      await settle();
+    }
+  };
+  await pass(300);
+  assert(!isDone);
+  await pass(300 + count / HASHES_A_TURN * HASH_TURN_MS);
+  assert(isDone);
+
+  const small = new Lab();
+  await small.ask(5, { layer: 0, index: 0, count: 2, proofLayers: 4 });
+  let isServed = false;
+  for (let i = 0; i < 100; i++) {
+    void small.ask(5, { layer: 0, index: 0, count: 2, proofLayers: 1 }).then(() => isServed = true);
+  }
+  await settle();
+  assert(isServed, "none of these needs a rest");
+  assertEquals(small.reads.length, 1);
+});
+
+Deno.test("HashTurns lets hashes be computed in turns, with a rest after each, and none after stop()", async () => {
+  const clock = new VirtualClock();
+  const turns = new HashTurns(clock);
+  const taken: number[] = [];
+  for (const [i, hashes] of [HASHES_A_TURN / 2, HASHES_A_TURN / 2, 1, 0, HASHES_A_TURN, 5].entries()) {
+    void turns.take(hashes).then(() => taken.push(i));
+  }
+  await settle();
+  assertEquals(taken.toSorted(), [0, 1, 3]);
+  clock.advance(HASH_TURN_MS - 1);
+  await settle();
+  assertEquals(taken.length, 3);
+  clock.advance(1);
+  await settle();
+  assertEquals(taken.at(-1), 2);
+  clock.advance(HASH_TURN_MS);
+  await settle();
+  assertEquals(taken.at(-1), 4);
+  turns.stop();
+  await settle();
+  assertEquals(taken.length, 6);
 });

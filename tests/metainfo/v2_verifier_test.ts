@@ -4,7 +4,9 @@ import type { PieceVerifier } from "../../src/base/piece_verifier.ts";
 import { digestsOf, layoutOf, type Metainfo, parseMetainfo, verifierOf } from "../../src/metainfo/mod.ts";
 import { hashBlocks } from "../../src/platform/merkle_digest.ts";
 import type { BlockHashOptions } from "../../src/platform/platform.ts";
+import { denoPlatform } from "../../src/platform/deno_platform.ts";
 import { sha1, startDigest } from "../../src/platform/start_digest.ts";
+import { createTorrent } from "../../src/session/create_torrent.ts";
 import { MerkleTorrent } from "../support/merkle_torrent.ts";
 import {
   type Dict,
@@ -169,4 +171,35 @@ Deno.test("verifierOf() finds that a hybrid's halves disagree, in either directi
   v1[4 * 20]! ^= 1;
   const broken = verifierOf({ ...right, pieces: v1 }, platform);
   assertEquals([await judge(broken, good), await judge(broken, bad)], [[true, true], [false, false]]);
+});
+
+Deno.test("verifierOf() hashes no more zeros behind a hybrid's small file than its data takes", async () => {
+  const pieceLength = 2 ** 20;
+  const files = { small: 1000, half: 600_000, quarter: 800_000 };
+  const model = new MerkleTorrent(pieceLength, files, { padded: true });
+  const folder = await Deno.makeTempDir();
+  try {
+    for (const [index, [name, length]] of Object.entries(files).entries()) {
+      await Deno.writeFile(`${folder}/${name}`, model.piece(index).subarray(0, length));
+    }
+    const options = { platform: denoPlatform, version: "hybrid", pieceLength } as const;
+    const { meta } = await createTorrent(folder, options);
+    const asked: (number | null | undefined)[] = [];
+    const verifier = verifierOf(meta, {
+      ...platform,
+      blockHashes: (data, leaves, options) => {
+        asked.push(options?.sha1Padding);
+        return platform.blockHashes(data, leaves, options);
+      },
+    });
+    for (const { offset, length } of meta.files.filter(({ pad, length }) => !pad && length > 0)) {
+      const data = await Deno.readFile(`${folder}/${meta.files.find((file) => file.offset === offset)!.path.at(-1)}`);
+      assertEquals(data.length, length);
+      assert((await verifier.check(offset / pieceLength, data)).isRight);
+    }
+    const gap = (length: number) => pieceLength - length;
+    assertEquals(asked, [gap(600_000), gap(800_000), null]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

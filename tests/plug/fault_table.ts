@@ -12,7 +12,17 @@ import { Torrent } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { type Call, FaultFiles, type Plan, plansFor } from "./fault_files.ts";
-import { assertWhole, finishing, type Outcome, putAll, run, type RunOptions, Watch } from "./memory_lab.ts";
+import {
+  assertWhole,
+  finishing,
+  type LabTorrent,
+  type Outcome,
+  putAll,
+  run,
+  type RunOptions,
+  Watch,
+} from "./memory_lab.ts";
+import { V2Torrent } from "./v2_torrent.ts";
 
 const KIB = 1024;
 /** Torrent with pieces that span files, pieces of one file, an empty file, padding, folders and a link. */
@@ -25,11 +35,15 @@ export const TORRENT = new Torrent(16 * KIB, [
   { path: "t/deep/er/e", length: 30 * KIB },
   { path: "t/link", link: "t/a" },
 ]);
+/** The same as a v2 torrent, whose pieces never span files. */
+const TORRENT_V2 = new V2Torrent(TORRENT);
 
 /** Files that a session finds on disk, and options of the torrent. */
 export interface Scenario {
   /** Name for the table. */
   readonly name: string;
+  /** The torrent, {@linkcode TORRENT} by default. */
+  readonly torrent?: LabTorrent;
   /** Options for adding the torrent. */
   readonly add?: Partial<AddOptions>;
   /** `true` if the session seeds. */
@@ -37,20 +51,22 @@ export interface Scenario {
   /** `true` if incomplete files are under final names at the start. */
   readonly hasStrays?: boolean;
   /** Returns a disk with the files that the session finds. */
-  prepare(clock: VirtualClock): MemoryFiles | Promise<MemoryFiles>;
+  prepare(clock: VirtualClock, torrent: LabTorrent): MemoryFiles | Promise<MemoryFiles>;
 }
 
 /** All scenarios. */
 export const SCENARIOS: readonly Scenario[] = [
   { name: "nothing there", prepare: emptyDisk },
-  { name: "killed early", prepare: (clock) => killed(clock, 2500) },
-  { name: "killed late", prepare: (clock) => killed(clock, 8000) },
-  { name: "killed, then --check", prepare: (clock) => killed(clock, 8000), add: { check: true } },
+  { name: "killed early", prepare: (...made) => killed(...made, 2500) },
+  { name: "killed late", prepare: (...made) => killed(...made, 8000) },
+  { name: "killed, then --check", prepare: (...made) => killed(...made, 8000), add: { check: true } },
   { name: "file that lost its end", prepare: cutShort },
   { name: "incomplete files of others", prepare: strays, add: { check: true }, hasStrays: true },
   { name: "right files of others, alone", prepare: alone, hasStrays: true },
   { name: "more files wanted", prepare: partly },
   { name: "seeding", prepare: complete, add: { check: true }, asSeeder: true },
+  { name: "v2, killed late", torrent: TORRENT_V2, prepare: (...made) => killed(...made, 8000) },
+  { name: "v2, more files wanted", torrent: TORRENT_V2, prepare: partly },
 ];
 
 function emptyDisk(clock: VirtualClock): MemoryFiles {
@@ -61,64 +77,71 @@ function emptyDisk(clock: VirtualClock): MemoryFiles {
  * Returns a disk with a right file too small to be verified alone, a file of zeros, a right file, and a link with
  * another text than Shoal's to the same target.
  */
-function alone(clock: VirtualClock): MemoryFiles {
+function alone(clock: VirtualClock, torrent: LabTorrent): MemoryFiles {
   const files = emptyDisk(clock);
-  files.put("/dl/t/sub/b", TORRENT.file("t/sub/b"));
+  files.put("/dl/t/sub/b", torrent.file("t/sub/b"));
   files.put("/dl/t/sub/d", new Uint8Array(60 * KIB));
-  files.put("/dl/t/a", TORRENT.file("t/a"));
+  files.put("/dl/t/a", torrent.file("t/a"));
   files.putLink("/elsewhere", "/dl");
   files.putLink("/dl/t/link", "/elsewhere/t/a");
   return files;
 }
 
 /** Returns the disk of a download that was killed after a number of milliseconds. */
-async function killed(clock: VirtualClock, after: number): Promise<MemoryFiles> {
+async function killed(clock: VirtualClock, torrent: LabTorrent, after: number): Promise<MemoryFiles> {
   const files = emptyDisk(clock);
   const death = new Promise<MemoryFiles>((resolve) => clock.after(after, () => resolve(files.crash())));
-  const life = run(TORRENT, { files }, clock);
+  const life = run(torrent, { files }, clock);
   const left = await finishing(Promise.race([death, life.then(() => null)]), clock);
   assert(left !== null, `it had finished before ${after} ms`);
   return left;
 }
 
-async function cutShort(clock: VirtualClock): Promise<MemoryFiles> {
-  const files = await killed(clock, 8000);
+async function cutShort(clock: VirtualClock, torrent: LabTorrent): Promise<MemoryFiles> {
+  const files = await killed(clock, torrent, 8000);
   files.cut("/dl/t/sub/d.part", 33 * KIB);
   return files;
 }
 
-function strays(clock: VirtualClock): MemoryFiles {
+function strays(clock: VirtualClock, torrent: LabTorrent): MemoryFiles {
   const files = emptyDisk(clock);
-  const half = TORRENT.file("t/sub/d");
+  const half = torrent.file("t/sub/d");
   half.fill(0, 0, 30 * KIB);
   files.put("/dl/t/sub/d", half);
-  files.put("/dl/t/a", TORRENT.file("t/a").subarray(0, 33 * KIB));
-  files.put("/dl/t/deep/er/e.part", concatBytes([TORRENT.file("t/deep/er/e"), new Uint8Array(5)]));
+  files.put("/dl/t/a", torrent.file("t/a").subarray(0, 33 * KIB));
+  files.put("/dl/t/deep/er/e.part", concatBytes([torrent.file("t/deep/er/e"), new Uint8Array(5)]));
   return files;
 }
 
 /** Returns the disk of a complete download of some files. The partfile has pieces that span other files. */
-async function partly(clock: VirtualClock): Promise<MemoryFiles> {
+async function partly(clock: VirtualClock, torrent: LabTorrent): Promise<MemoryFiles> {
   const files = emptyDisk(clock);
-  await run(TORRENT, { files, add: { files: new Set([1, 4]) } }, clock);
+  const wanted = ["t/sub/b", "t/sub/d"].map((path) =>
+    torrent.layout.files.findIndex((file) => file.path.join("/") === path)
+  );
+  await run(torrent, { files, add: { files: new Set(wanted) } }, clock);
   return files;
 }
 
-function complete(clock: VirtualClock): MemoryFiles {
+function complete(clock: VirtualClock, torrent: LabTorrent): MemoryFiles {
   const files = emptyDisk(clock);
-  putAll(TORRENT, files);
+  putAll(torrent, files);
   return files;
 }
 
 /** Disk of each scenario, made once. */
 const DISKS = new Map<Scenario, { readonly files: MemoryFiles; readonly time: number }>();
 
+function torrentOf({ torrent = TORRENT }: Scenario): LabTorrent {
+  return torrent;
+}
+
 /** Returns a copy of a scenario's disk, and a clock one hour later. */
 async function begin(scenario: Scenario): Promise<{ readonly files: MemoryFiles; readonly clock: VirtualClock }> {
   let disk = DISKS.get(scenario);
   if (disk === undefined) {
     const clock = new VirtualClock();
-    const files = await scenario.prepare(clock);
+    const files = await scenario.prepare(clock, torrentOf(scenario));
     DISKS.set(scenario, disk = { files, time: clock.wallClock() });
   }
   const clock = new VirtualClock({ wallClock: disk.time + 3_600_000 });
@@ -143,11 +166,11 @@ export interface Row {
 /** Runs a scenario without faults, and returns all calls. */
 export async function census(scenario: Scenario): Promise<readonly Call[]> {
   const { clock, files } = await begin(scenario);
-  const watch = new Watch(TORRENT, files, { except: scenario.hasStrays ?? false });
+  const watch = new Watch(torrentOf(scenario), files, { except: scenario.hasStrays ?? false });
   const faultless = new FaultFiles(files, { sites: true, after: () => watch.look() });
-  const { error } = await run(TORRENT, optionsOf(scenario, faultless), clock);
+  const { error } = await run(torrentOf(scenario), optionsOf(scenario, faultless), clock);
   assertEquals(error, null, scenario.name);
-  assertWhole(TORRENT, files, scenario.name);
+  assertWhole(torrentOf(scenario), files, scenario.name);
   return faultless.calls;
 }
 
@@ -161,25 +184,25 @@ export async function census(scenario: Scenario): Promise<readonly Call[]> {
  */
 export async function tryFault(scenario: Scenario, plan: Plan): Promise<Row> {
   const { clock, files } = await begin(scenario);
-  const watch = new Watch(TORRENT, files, { except: scenario.hasStrays ?? false });
+  const watch = new Watch(torrentOf(scenario), files, { except: scenario.hasStrays ?? false });
   const faulty = new FaultFiles(files, { plan, after: () => watch.look() });
-  const outcome = await run(TORRENT, optionsOf(scenario, faulty), clock);
+  const outcome = await run(torrentOf(scenario), optionsOf(scenario, faulty), clock);
   const [call] = faulty.failed;
   const how = `${plan.fault}${plan.next === undefined ? "" : `, then ${plan.next},`}`;
   const why = `${scenario.name}, call ${plan.at}: ${how} at ${call?.operation} of ${call?.path} by ${call?.site}`;
   assert(call !== undefined, `${why}: there is no such call`);
   assertEquals(files.openHandles, 0, `${why}: files are left open`);
   const result = judge(outcome, { plan, call, why });
-  if (result !== "ended") assertWhole(TORRENT, files, why);
+  if (result !== "ended") assertWhole(torrentOf(scenario), files, why);
 
   clock.advance(60_000);
   const again = await run(
-    TORRENT,
+    torrentOf(scenario),
     optionsOf(scenario, new FaultFiles(files, { after: () => watch.look() })),
     clock,
   );
   assertEquals(again.error, null, `${why}: the next start`);
-  assertWhole(TORRENT, files, `${why}: the next start`);
+  assertWhole(torrentOf(scenario), files, `${why}: the next start`);
   assertEquals(files.openHandles, 0, `${why}: the next start leaves files open`);
   return { scenario: scenario.name, calls: faulty.failed, plan, result };
 }

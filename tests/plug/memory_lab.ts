@@ -16,6 +16,8 @@ import { sha1, type Torrent } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { MemoryNetwork } from "./memory_network.ts";
+import { hashBlocks } from "../../src/platform/merkle_digest.ts";
+import type { V2Torrent } from "./v2_torrent.ts";
 import { startDigest } from "../../src/platform/start_digest.ts";
 
 /** Bytes a second, slow enough that timers of the storage fire during a download. */
@@ -44,8 +46,12 @@ export interface RunOptions {
   readonly asSeeder?: boolean;
 }
 
+/** A torrent with data. */
+export type LabTorrent = Torrent | V2Torrent;
+
 /** Returns the metainfo of a torrent. */
-export function metainfoOf(torrent: Torrent): Metainfo {
+export function metainfoOf(torrent: LabTorrent): Metainfo {
+  if ("meta" in torrent) return torrent.meta;
   const { layout, hashes, infoHash } = torrent;
   const size = layout.files.reduce((sum, { length, pad }) => pad ? sum : sum + length, 0);
   return {
@@ -71,7 +77,7 @@ export function metainfoOf(torrent: Torrent): Metainfo {
 }
 
 /** Writes every file of the torrent to `/dl`. */
-export function putAll(torrent: Torrent, files: MemoryFiles): void {
+export function putAll(torrent: LabTorrent, files: MemoryFiles): void {
   for (const file of torrent.layout.files) {
     const path = file.path.join("/");
     if (file.symlink !== null) files.putLink(`/dl/${path}`, "../t/a");
@@ -87,7 +93,7 @@ export function putAll(torrent: Torrent, files: MemoryFiles): void {
  * @param clock Virtual clock.
  * @throws {Error} If the run is stuck, or leaves a timer.
  */
-export async function run(torrent: Torrent, options: RunOptions, clock: VirtualClock): Promise<Outcome> {
+export async function run(torrent: LabTorrent, options: RunOptions, clock: VirtualClock): Promise<Outcome> {
   const net = new MemoryNetwork(clock, RATE);
   const meta = metainfoOf(torrent);
   const events: SessionEvent[] = [];
@@ -164,7 +170,7 @@ export function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileS
     random: () => clock.random(),
     randomBytes: (length) => clock.randomBytes(length),
     sha1: (data) => Promise.resolve(sha1(data)),
-    blockHashes: () => Promise.reject(new Error("its torrents are v1")),
+    blockHashes: (data, leaves) => Promise.resolve(hashBlocks(data, leaves, () => startDigest("sha256"))),
     digest: startDigest,
     net,
     http: {
@@ -180,7 +186,7 @@ export function platformOf(clock: VirtualClock, net: MemoryNetwork, files: FileS
 
 /** Fails if a file under its final name is wrong, or if `parts` is `false` and the path is not a final name. */
 export function assertRight(
-  torrent: Torrent,
+  torrent: LabTorrent,
   files: MemoryFiles,
   path: string,
   { parts, why = "" }: { readonly parts: boolean; readonly why?: string },
@@ -195,13 +201,13 @@ export function assertRight(
 
 /** Checks that files under final names are right. Files that haven't changed since the last check are skipped. */
 export class Watch {
-  readonly #torrent: Torrent;
+  readonly #torrent: LabTorrent;
   readonly #files: MemoryFiles;
   readonly #paths: readonly string[];
   readonly #seen = new Map<string, string>();
 
   /** With `except`, files under final names that are there now may be wrong until they are changed. */
-  constructor(torrent: Torrent, files: MemoryFiles, options: { readonly except: boolean }) {
+  constructor(torrent: LabTorrent, files: MemoryFiles, options: { readonly except: boolean }) {
     this.#torrent = torrent;
     this.#files = files;
     this.#paths = torrent.finalPaths("/dl");
@@ -228,7 +234,7 @@ export class Watch {
 }
 
 /** Fails if the download folder has anything but the complete download. */
-export function assertWhole(torrent: Torrent, files: MemoryFiles, why: string): void {
+export function assertWhole(torrent: LabTorrent, files: MemoryFiles, why: string): void {
   // Files of locks that no process holds may be left.
   const found = files.paths().filter((path) => path.startsWith("/dl/") && !/^\/dl\/\.shoal[^/]*\.lock$/.test(path));
   assertEquals(found, torrent.finalPaths("/dl"), why);

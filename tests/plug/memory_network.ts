@@ -31,14 +31,15 @@ class Pipe {
     if (this.#ended) return Promise.reject(new Error("the connection is closed"));
     const copy = bytes.slice(0, SEGMENT);
     return new Promise((resolve, reject) => {
+      const arrival = this.#clock.after(copy.length / this.#rate * 1000, () => this.#writer?.(null));
       this.#writer = (error) => {
         this.#writer = null;
+        arrival.cancel();
         if (error !== null) return reject(error);
         this.#arrived.push(copy);
         this.#reader?.();
         resolve(copy.length);
       };
-      this.#clock.after(copy.length / this.#rate * 1000, () => this.#writer?.(null));
     });
   }
 

@@ -28,6 +28,7 @@ import { MemoryDatabases } from "../support/memory_database.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { DatagramSocket } from "../../src/transport/datagram_socket.ts";
 import { RECORD as PLAIN } from "../support/torrent_record.ts";
+import { VERSIONS } from "../support/torrents.ts";
 import { VirtualClock } from "../support/virtual_clock.ts";
 import { folderToOpen } from "../../src/swarm/incomplete_folder.ts";
 import { readPiece, sha1, storageOf, Torrent } from "../storage/fixture.ts";
@@ -162,12 +163,13 @@ const dhtChore: Chore = async (files, clock) => {
   return warnings.length;
 };
 
-/** Creates a torrent of a folder with a link, or fails with an error that names a path. */
-const createChore: Chore = async (files, clock) => {
+/** Chores that create a torrent of a folder with a link, or fail with an error that names a path. */
+const createChores = VERSIONS.map((version): Chore => async (files, clock) => {
   const platform = platformOf(clock, new MemoryNetwork(clock, 1024), files);
   try {
-    const { meta } = await createTorrent("/data", { platform, trackers: [], webSeeds: [] });
-    assertEquals(meta.files.map(({ path }) => path.join("/")), ["data/a", "data/link", "data/sub/b"]);
+    const { meta } = await createTorrent("/data", { platform, version, trackers: [], webSeeds: [] });
+    const paths = meta.files.filter(({ pad }) => !pad).map(({ path }) => path.join("/"));
+    assertEquals(paths, ["data/a", "data/link", "data/sub/b"]);
     return 0;
   } catch (error) {
     assertInstanceOf(error, ShoalError);
@@ -175,7 +177,7 @@ const createChore: Chore = async (files, clock) => {
     assert(error.where.startsWith("/data"), error.message);
     return 1;
   }
-};
+});
 
 /** Reads a blocklist, or fails with an error that names the file. */
 const blocklistChore: Chore = async (files) => {
@@ -318,7 +320,7 @@ export async function tryChores(): Promise<Call[]> {
       restoreChore,
       databaseChore,
       dhtChore,
-      createChore,
+      ...createChores,
       blocklistChore,
       lockChore,
       namesChore,
@@ -339,7 +341,7 @@ async function runChore(chore: Chore, plan: Plan | null): Promise<FaultFiles> {
   const clock = new VirtualClock();
   const memory = new MemoryFiles({ wallClock: () => clock.wallClock() });
   if (chore === blocklistChore) memory.put("/data/list", utf8("10.0.0.0/8\n"));
-  if (chore === createChore) {
+  if (createChores.includes(chore)) {
     memory.put("/data/a", new Uint8Array(40_000).fill(1));
     memory.put("/data/sub/b", new Uint8Array(10).fill(2));
     memory.putLink("/data/link", "a");

@@ -126,32 +126,17 @@ export function dial(to: Place, from: string): Promise<Line | null> {
   });
 }
 
-/** Options for {@linkcode listen}. */
-export interface ListenOptions {
-  /** Port to listen on, any free one by default. */
-  readonly port?: number;
-}
-
 /**
- * Listens for connections.
+ * Listens for connections on any free port.
  *
  * @param host Address to listen at.
  * @param take Called with each connection.
- * @param options See {@linkcode ListenOptions}.
  * @returns The port and the server.
  */
-export function listen(
-  host: string,
-  take: (line: Line) => void,
-  options: ListenOptions = {},
-): Promise<{ port: number; server: Server }> {
+export function listen(host: string, take: (line: Line) => void): Promise<{ port: number; server: Server }> {
   const server = createServer((socket) => take(new Line(socket)));
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(
-      options.port ?? 0,
-      host,
-      () => resolve({ port: (server.address() as { port: number }).port, server }),
-    );
+    server.listen(0, host, () => resolve({ port: (server.address() as { port: number }).port, server }));
   });
 }

@@ -1,42 +1,29 @@
 /**
- * A seeder that flips one byte in each piece, and speaks v2 (BEP 52) with those who do.
- * `v2_liar.ts TORRENT FILE PORT ANNOUNCE RATE` seeds a single-file torrent on all addresses, with RATE bytes a second. Prints a line `PIECE BLOCK` for
- * each block that it has sent, and `over ADDRESS` when a connection has ended.
+ * A seeder that flips one byte in each piece, and speaks v2 (BEP 52).
+ * `v2_liar.ts TORRENT FILE HOST PORT RATE` connects to a client, and seeds a single-file torrent with RATE bytes a second.
+ * Prints a line `PIECE BLOCK` for each block that it has sent.
  *
  * @module
  */
 
 import { concatBytes, fromHex, utf8 } from "../../src/base/bytes.ts";
-import { type Line, listen } from "../hostile/line.ts";
-import { BLOCK, block, everything, frame, handshake, ID } from "../hostile/words.ts";
 import { messages, Pace } from "../hostile/attack.ts";
+import { dial } from "../hostile/line.ts";
+import { BLOCK, block, everything, frame, handshake, ID } from "../hostile/words.ts";
 import { readTorrent } from "../support/torrents.ts";
 
-const PEER_ID = utf8("-LI0001-lieinapieces");
 const HASH_REQUEST = 21;
 const HASH_REJECT = 23;
 
-const [torrentPath, dataPath, port, announce, rate] = Deno.args as [string, string, string, string, string];
-const pace = new Pace(Number(rate));
+const [torrentPath, dataPath, host, port, rate] = Deno.args as [string, string, string, string, string];
 const torrent = await readTorrent(torrentPath);
-const data = await Deno.open(dataPath);
-const say = (line: string) => void Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
-
-await listen("0.0.0.0", (line) => void serve(line), { port: Number(port) });
-const id = new TextDecoder().decode(PEER_ID);
-for (const hex of torrent.onWire) {
-  const counts = `uploaded=0&downloaded=0&left=0&compact=1&event=started&peer_id=${id}&port=${port}`;
-  const reply = await fetch(`${announce}?info_hash=${hex.replace(/../g, "%$&")}&${counts}`);
-  await reply.body?.cancel();
-}
-
-async function serve(line: Line): Promise<void> {
-  const theirs = await line.readExactly(68);
-  if (theirs === null) return;
-  // A hybrid is upgraded to v2 if the peer knows it.
-  const isV2 = (theirs[27]! & 0x10) !== 0;
-  const infoHash = fromHex(isV2 ? torrent.onWire.at(-1)! : torrent.hex)!;
-  await line.send(handshake(infoHash, { peerId: PEER_ID, fast: false, v2: torrent.version !== "v1" }));
+const pace = new Pace(Number(rate));
+using data = await Deno.open(dataPath);
+const line = await dial({ host, port: Number(port) }, "0.0.0.0");
+if (line === null) throw new Error(`${host}:${port} takes no connections`);
+const infoHash = fromHex(torrent.onWire.at(-1)!)!;
+await line.send(handshake(infoHash, { peerId: utf8("-LI0001-lieinapieces"), fast: false, v2: true }));
+if (await line.readExactly(68) !== null) {
   await line.send(concatBytes([frame(ID.bitfield, everything(torrent.pieces)), frame(ID.unchoke)]));
   for await (const { id, view } of messages(line)) {
     if (id === HASH_REQUEST) {
@@ -51,9 +38,8 @@ async function serve(line: Line): Promise<void> {
     const wrong = index * 7919 % (torrent.pieceLength / BLOCK);
     if (begin === wrong * BLOCK) bytes[index % length]! ^= 1;
     await pace.take(length);
-    if (await line.send(block(index, begin, bytes))) say(`${index} ${begin / BLOCK}`);
+    if (await line.send(block(index, begin, bytes))) Deno.stdout.writeSync(utf8(`${index} ${begin / BLOCK}\n`));
   }
-  say(`over ${line.from}`);
 }
 
 function read(at: number, length: number): Uint8Array {

@@ -112,3 +112,36 @@ Deno.test("a link that failed for its folder joins the torrent with the data onc
   assertStrictEquals(session.get(meta.infoHashV2!), torrent);
   assert(torrent.state === "seeding");
 });
+
+for (const first of ["v1", "v2"] as const) {
+  Deno.test(`Session.restore() of two links to a hybrid with two folders, ${first} first, brings the one with the data, and warns`, async () => {
+    await using lab = new Lab();
+    const { meta, v1, v2, port } = await seeded(lab, "one");
+    const stateFolder = lab.make("state");
+    const [folder, elsewhere] = [lab.make("out"), lab.make("elsewhere")];
+    {
+      const { session } = await lab.session({ stateFolder });
+      const add = (link: Magnet) => session.add(link, { folder: link === v1 ? folder : elsewhere });
+      const links = first === "v1" ? [v1, v2] : [v2, v1];
+      const torrents = [await add(links[0]!), await add(links[1]!)];
+      const [winner, loser] = first === "v1" ? torrents : torrents.toReversed();
+      winner!.addPeers([{ host: HOST, port }]);
+      await assertRejects(() => loser!.finished, ShoalError, "the same torrent twice");
+      await winner!.finished;
+      await session.stop();
+    }
+    const { session, events } = await lab.session({ stateFolder });
+    const restored = await session.restore();
+    assertEquals(restored.map((torrent) => [torrent.folder, torrent.infoHash.hex]), [[folder, meta.infoHashV1!.hex]]);
+    await restored[0]!.finished;
+    assertEquals(restored[0]!.snapshot().downloaded, 0);
+    const said = events.flatMap((event) => event.event === "warning" ? [event.message] : []);
+    assertEquals(said, [`the same torrent twice: it goes to ${folder} already, and is left out in ${elsewhere}`]);
+    assertStrictEquals(session.get(meta.infoHashV2!), restored[0]);
+    // With the torrent, the other link is gone as well.
+    await session.remove(restored[0]!);
+    await session.stop();
+    const { session: last } = await lab.session({ stateFolder });
+    assertEquals(await last.restore(), []);
+  });
+}

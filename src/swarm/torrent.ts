@@ -411,6 +411,7 @@ export class Torrent implements TorrentHandle {
     if (isOver(core.state)) return;
     const infoHashes = infoHashesOf(meta);
     const isSame = core.infoHashes.isPartOf(infoHashes);
+    core.finder.handOver();
     if (!isSame) core.options.disproved(infoHashes);
     if (core.add.metadataOnly || !isSame) return core.search?.give(meta); // the search refuses the wrong torrent
     const { source } = core.options;

@@ -128,6 +128,11 @@ export interface PeerFinder {
   addTrackers(tiers: readonly (readonly string[])[], options?: { readonly always?: boolean }): void;
   /** Adds an info-hash under which the torrent is known, too. */
   addInfoHash(infoHash: InfoHash): void;
+  /**
+   * Called before a pause or the end if another torrent of the session goes on under the same info-hashes: trackers
+   * aren't told that we leave, since they would forget that one.
+   */
+  handOver(): void;
   /** Called when the download is complete. */
   completed(): void;
   /** Called when there are few peers, or when trackers should hear of our progress soon. */

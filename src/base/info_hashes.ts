@@ -40,6 +40,17 @@ export class InfoHashes {
     return this.onWire.some((own) => own.equals(infoHash));
   }
 
+  /** Returns `true` if every known info-hash is also one of another torrent's. */
+  isPartOf({ v1, v2 }: InfoHashes): boolean {
+    return (this.v1 === null || this.v1.hex === v1?.hex) && (this.v2 === null || this.v2.hex === v2?.hex);
+  }
+
+  /** Returns `true` if both can be of one torrent: no info-hash that both know differs. */
+  agreesWith({ v1, v2 }: InfoHashes): boolean {
+    return (this.v1 === null || v1 === null || this.v1.equals(v1)) &&
+      (this.v2 === null || v2 === null || this.v2.hex === v2.hex);
+  }
+
   /**
    * Returns `true` if bytes are the info dictionary of the torrent: every known info-hash must agree.
    *
@@ -91,6 +102,15 @@ export class InfoHashMap<T> {
     for (const { hex } of added) this.#values.set(hex, value);
     this.#keys.set(value, [...this.#keys.get(value) ?? [], ...added]);
     return added;
+  }
+
+  /** Gives an info-hash to a value that has others already, if it is in the map. */
+  move(infoHash: InfoHash, value: T): void {
+    const owner = this.#values.get(infoHash.hex);
+    if (owner === undefined || owner === value) return;
+    this.#values.set(infoHash.hex, value);
+    this.#keys.set(owner, this.#keys.get(owner)!.filter((key) => !key.equals(infoHash)));
+    this.#keys.set(value, [...this.#keys.get(value) ?? [], infoHash]);
   }
 
   /**

@@ -46,7 +46,8 @@ export class LocalDiscovery {
   readonly #options: LocalDiscoveryOptions;
   readonly #platform: LocalDiscoveryOptions["platform"];
   readonly #cookie: string;
-  readonly #searches = new Map<string, LocalSearch & { readonly infoHash: InfoHash }>();
+  /** Searches by info-hash. Two torrents have the same one until they turn out to be the same. */
+  readonly #searches = new Map<string, Set<LocalSearch>>();
   readonly #schedule = new LsdSchedule();
   readonly #intake = new LsdIntake();
   #channels: readonly Channel[] = [];
@@ -64,17 +65,24 @@ export class LocalDiscovery {
     this.#cookie = toHex(options.platform.randomBytes(8));
   }
 
-  /** Announces a torrent, and looks for local peers of it. Must not be called for a private torrent (BEP 27). */
+  /**
+   * Announces a torrent, and looks for local peers of it. Must not be called for a private torrent (BEP 27). May be
+   * called again with the same search.
+   */
   add(infoHash: InfoHash, search: LocalSearch): void {
     if (this.#stopped) return;
-    this.#searches.set(infoHash.hex, { ...search, infoHash });
+    const searches = this.#searches.get(infoHash.hex) ?? new Set();
+    this.#searches.set(infoHash.hex, searches.add(search));
     this.#schedule.add(infoHash, this.#platform.now());
     this.#open();
     this.#wait();
   }
 
-  /** Stops announcing a torrent, and looking for its peers. */
-  remove(infoHash: InfoHash): void {
+  /** Ends a search. The torrent is announced while there is another one for it. */
+  remove(infoHash: InfoHash, search: LocalSearch): void {
+    const searches = this.#searches.get(infoHash.hex);
+    searches?.delete(search);
+    if (searches !== undefined && searches.size > 0) return;
     this.#searches.delete(infoHash.hex);
     this.#schedule.remove(infoHash);
     if (this.#searches.size === 0) this.#close();
@@ -112,7 +120,8 @@ export class LocalDiscovery {
     // The torrents of a session share a port. A message has room for one port only.
     const byPort = new Map<number, InfoHash[]>();
     for (const infoHash of infoHashes) {
-      const { port } = this.#searches.get(infoHash.hex)!;
+      const [search] = this.#searches.get(infoHash.hex)!;
+      const { port } = search!;
       byPort.set(port, [...byPort.get(port) ?? [], infoHash]);
     }
     for (const [port, those] of byPort) this.#say({ port, infoHashes: those, cookie: this.#cookie });
@@ -209,7 +218,9 @@ export class LocalDiscovery {
       throw error;
     }
     if (message.cookie === this.#cookie) return; // our own message
-    for (const { hex } of message.infoHashes) this.#searches.get(hex)?.onPeer({ host, port: message.port });
+    for (const { hex } of message.infoHashes) {
+      for (const search of this.#searches.get(hex) ?? []) search.onPeer({ host, port: message.port });
+    }
   }
 
   #trouble(message: string): void {

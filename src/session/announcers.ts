@@ -56,6 +56,11 @@ export class Announcers {
     for (const announcer of this.#all) announcer.pause();
   }
 
+  /** See {@linkcode Announcer.handOver}. */
+  handOver(): void {
+    for (const announcer of this.#all) announcer.handOver();
+  }
+
   /** See {@linkcode Announcer.completed}. */
   completed(): void {
     for (const announcer of this.#all) announcer.completed();

@@ -10,7 +10,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { InfoHashes } from "../base/info_hashes.ts";
 import type { DhtStatus, TorrentAnnouncer } from "../dht/mod.ts";
-import type { LocalDiscovery } from "../lsd/local_discovery.ts";
+import type { LocalDiscovery, LocalSearch } from "../lsd/local_discovery.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { PeerFinder, PeerSource, PeerSourcesSnapshot } from "../swarm/mod.ts";
 import type { AnnounceProgress, TrackerEncryption } from "../tracker/announce_request.ts";
@@ -79,6 +79,15 @@ export interface LsdStatus {
   readonly nextIn: number | null;
 }
 
+/** An info-hash of a torrent, with the searches for peers under it. */
+interface OwnInfoHash {
+  readonly infoHash: InfoHash;
+  /** Announces it in the DHT; `null` before the first start. */
+  dht: TorrentAnnouncer | null;
+  /** Local search. */
+  readonly search: LocalSearch;
+}
+
 /**
  * Finds peers for one torrent and announces it, from its first start to its end. A pause is announced to trackers; the
  * DHT and local service discovery have no message for leaving, and just stop.
@@ -86,8 +95,7 @@ export interface LsdStatus {
 export class PeerSources implements PeerFinder {
   readonly #options: PeerSourcesOptions;
   readonly #announcers: Announcers;
-  /** The torrent's info-hashes, each with what announces it in the DHT once that was started. */
-  readonly #infoHashes: { readonly infoHash: InfoHash; dht: TorrentAnnouncer | null }[];
+  readonly #infoHashes: OwnInfoHash[];
   #heard = 0;
   #isStarted = false;
   #isPaused = false;
@@ -99,9 +107,17 @@ export class PeerSources implements PeerFinder {
     this.#options = options;
     const { infoHashes: { onWire }, trackers } = options;
     const [first, ...others] = onWire;
-    this.#infoHashes = onWire.map((infoHash) => ({ infoHash, dht: null }));
+    this.#infoHashes = onWire.map((infoHash) => this.#own(infoHash));
     this.#announcers = new Announcers(first!, trackers, (infoHash, tiers) => this.#announcer(infoHash, tiers));
     for (const infoHash of others) this.#announcers.add(infoHash);
+  }
+
+  #own(infoHash: InfoHash): OwnInfoHash {
+    const onPeer = (address: PeerAddress) => {
+      this.#heard++;
+      this.#found([address], "lsd", infoHash);
+    };
+    return { infoHash, dht: null, search: { port: this.#options.port, onPeer } };
   }
 
   #announcer(infoHash: InfoHash, tiers: readonly (readonly string[])[]): Announcer {
@@ -149,7 +165,7 @@ export class PeerSources implements PeerFinder {
 
   /** Adds an info-hash under which the torrent is known, too. */
   addInfoHash(infoHash: InfoHash): void {
-    this.#infoHashes.push({ infoHash, dht: null });
+    this.#infoHashes.push(this.#own(infoHash));
     this.#announcers.add(infoHash);
     this.#goOn();
   }
@@ -171,6 +187,11 @@ export class PeerSources implements PeerFinder {
   resume(): void {
     this.#isPaused = false;
     this.#goOn();
+  }
+
+  /** See {@linkcode PeerFinder.handOver}. */
+  handOver(): void {
+    this.#announcers.handOver();
   }
 
   /** Called when a magnet link's torrent turns out to be private: only its trackers are used then (BEP 27). */
@@ -259,17 +280,11 @@ export class PeerSources implements PeerFinder {
     if (!this.#isActive) return;
     this.#announcers.start();
     if (this.#trackersOnly) return;
-    const { port, dht, local, progress } = this.#options;
+    const { dht, local, progress } = this.#options;
     const isSeed = () => progress().left === 0;
     for (const own of this.#infoHashes) {
-      const { infoHash } = own;
-      local?.add(infoHash, {
-        port,
-        onPeer: (address) => {
-          this.#heard++;
-          this.#found([address], "lsd", infoHash);
-        },
-      });
+      const { infoHash, search } = own;
+      local?.add(infoHash, search);
       const onPeers = (peers: readonly PeerAddress[]) => this.#found(peers, "dht", infoHash);
       own.dht ??= dht?.announcer({ infoHash, isSeed, onPeers }) ?? null;
       own.dht?.start();
@@ -277,9 +292,9 @@ export class PeerSources implements PeerFinder {
   }
 
   #stopDhtAndLsd(): void {
-    for (const { infoHash, dht } of this.#infoHashes) {
+    for (const { infoHash, dht, search } of this.#infoHashes) {
       dht?.stop();
-      this.#options.local?.remove(infoHash);
+      this.#options.local?.remove(infoHash, search);
     }
   }
 

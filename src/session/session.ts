@@ -42,6 +42,7 @@ import { PeerSources } from "./peer_sources.ts";
 import { Reachability } from "./reachability.ts";
 import { SharedResources } from "./shared_resources.ts";
 import { SessionStore, type Traffic } from "./session_store.ts";
+import { isOver } from "../swarm/torrent_state.ts";
 import { keptTorrent, restoreTorrents } from "./torrent_record.ts";
 import { type SessionEvent, withoutSecrets } from "./session_events.ts";
 
@@ -225,7 +226,7 @@ export class Session {
     if (this.#stopped) return; // The session was stopped meanwhile.
     this.#listener = new PeerListener(this.#platform, {
       listener: this.#listen(),
-      find: (infoHash) => this.#torrents.get(infoHash)?.acceptor ?? null,
+      find: (infoHash) => (this.#heirs.get(infoHash.hex) ?? this.#torrents.get(infoHash))?.acceptor ?? null,
       blocks: (host) => this.#blocks(host),
       open: (connection) => this.#resources.encryption.receive(connection),
       refused: (address, message) =>
@@ -315,8 +316,15 @@ export class Session {
       named: (more) => {
         this.#name(torrent, more);
         for (const { hex } of more.onWire) this.#heirs.set(hex, torrent);
-        return [...this.#torrents.all(more)].filter((other) => other !== torrent);
       },
+      disproved: (theirs) => {
+        // The torrent is listed by the first of its own, and keeps that.
+        for (const infoHash of theirs.onWire) {
+          const owner = infoHash.equals(source.infoHash) ? undefined : this.#heirs.get(infoHash.hex);
+          if (owner !== undefined) this.#torrents.move(infoHash, owner);
+        }
+      },
+      twins: (all) => [...this.#torrents.all(all)].filter((other) => other !== torrent && !isOver(other.state)),
       joined: () => {
         this.#forget(torrent);
         this.#store.remove(source.infoHash);

@@ -12,9 +12,9 @@
 import type { Bytes } from "../base/bytes.ts";
 import { ShoalError } from "../base/errors.ts";
 import type { InfoHash } from "../base/info_hash.ts";
-import type { InfoHashes } from "../base/info_hashes.ts";
 import { isDatabaseFault } from "../platform/database_error.ts";
 import type { Database, Platform, SqlValue, Timer } from "../platform/platform.ts";
+import { type Entry, type KeptTorrent, StoreEntries, type Traffic } from "./store_entries.ts";
 import { importTorrents, sweepFiles } from "./state_files.ts";
 import { openOrReplaceDatabase, retryWhileLocked } from "./store_opening.ts";
 import {
@@ -26,7 +26,7 @@ import {
   valuesOf,
 } from "./store_schema.ts";
 
-export type { StoredTorrent, TorrentRecord };
+export type { KeptTorrent, StoredTorrent, TorrentRecord, Traffic };
 
 /** Name of the database in the state folder. */
 const DATABASE_NAME = "session.db";
@@ -52,28 +52,6 @@ export const FORGET_MS = 30 * DAY_MS;
 /** Events that don't change a torrent's record. */
 const PASSING: ReadonlySet<string> = new Set(["peer", "tracker", "checking", "hash_failed", "warning"]);
 
-/** A torrent of the session, as the store sees it. */
-export interface KeptTorrent {
-  /** Info-hash of the torrent. */
-  readonly infoHash: InfoHash;
-  /** All info-hashes that are known; more may become known. */
-  readonly infoHashes: InfoHashes;
-  /** Returns the record to store; `null` to store none. */
-  record(): TorrentRecord | null;
-  /** Returns the torrent file; `null` while the metadata is unknown. */
-  torrentFile(): Bytes | null;
-  /** Payload bytes since the torrent was added to the session. */
-  readonly traffic: Traffic;
-}
-
-/** Payload traffic in bytes. */
-export interface Traffic {
-  /** Bytes received. */
-  readonly downloaded: number;
-  /** Bytes sent. */
-  readonly uploaded: number;
-}
-
 /** Fields of an event that the store uses. */
 interface HeardEvent {
   readonly event: string;
@@ -91,26 +69,6 @@ export interface SessionStoreOptions {
   onWarning(error: ShoalError): void;
 }
 
-/** Store's state of a torrent in the session. */
-interface Entry {
-  readonly torrent: KeptTorrent;
-  /** Info-hash of the row: another one of the torrent's if a run before has stored it by that. */
-  readonly key: InfoHash;
-  readonly addedAt: number;
-  /** `true` if the row is of a permanent torrent, added as one-off in this session: only its traffic is written. */
-  readonly isGuest: boolean;
-  doneAt: number | null;
-  /** Values of the row as JSON; `null` while unknown. */
-  written: string | null;
-  /** `true` if the torrent file is in the database. */
-  hasFile: boolean;
-  touchedAt: number;
-  /** Traffic that is already in the stored totals. */
-  counted: Traffic;
-  /** `true` if the torrent has left the session: after one more write the entry is deleted. */
-  isGone: boolean;
-}
-
 /** Torrents written in one transaction, each with its record, or `null` to write its traffic only. */
 type Batch = readonly (readonly [entry: Entry, record: TorrentRecord | null])[];
 
@@ -122,7 +80,7 @@ export class SessionStore {
   #database: Database | null = null;
   /** Folder of relative paths, which are stored absolute because the next run may start in another folder. */
   #here: string | null = null;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new StoreEntries();
   readonly #dirty = new Set<Entry>();
   /** Torrent files to be written, possibly of torrents that are not in the session. */
   readonly #files = new Map<string, { readonly infoHash: InfoHash; readonly bytes: Bytes }>();
@@ -185,14 +143,18 @@ export class SessionStore {
   /** Starts storing a torrent of the session. */
   add(torrent: KeptTorrent): void {
     if (this.#database === null || this.#isClosed) return;
-    const there = torrent.infoHashes.onWire.map((infoHash) => this.#stored(infoHash)).find((row) => row !== null) ??
-      null;
+    const { infoHash, infoHashes } = torrent;
+    // The row of the own info-hash goes to the torrent, if another one has it.
+    const other = this.#entries.at(infoHash);
+    if (other !== undefined && other.torrent.infoHash.hex !== infoHash.hex) this.#rename(other);
+    const there = infoHashes.onWire.map((one) => this.#stored(one))
+      .find((row) => row?.infoHashes.agreesWith(infoHashes) && this.#isFree(row.infoHash, infoHash)) ?? null;
     const now = this.#platform.wallClock();
     // A torrent that is being removed with its files counts as new when it is added again.
     const isLasting = there !== null && !there.oneOff && there.state !== "removing";
     const entry: Entry = {
       torrent,
-      key: there?.infoHash ?? torrent.infoHash,
+      key: there?.infoHash ?? infoHash,
       addedAt: there?.addedAt ?? now,
       isGuest: isLasting && (torrent.record()?.oneOff ?? false),
       doneAt: there?.doneAt ?? null,
@@ -202,9 +164,24 @@ export class SessionStore {
       counted: { downloaded: 0, uploaded: 0 },
       isGone: false,
     };
-    for (const { hex } of [entry.key, ...torrent.infoHashes.onWire]) this.#removed.delete(hex);
-    this.#entries.set(torrent.infoHash.hex, entry);
+    for (const { hex } of [entry.key, ...infoHashes.onWire]) this.#removed.delete(hex);
+    this.#entries.add(entry);
     this.#trafficTimer ??= this.#platform.after(TRAFFIC_INTERVAL_MS, () => this.#pollTraffic());
+    this.#touch(entry);
+  }
+
+  /** Returns `true` if a torrent of the session is stored by an info-hash. */
+  holds(infoHash: InfoHash): boolean {
+    return this.#entries.at(infoHash) !== undefined;
+  }
+
+  /** Returns `true` if no other torrent than that of `infoHash` has a row. */
+  #isFree(key: InfoHash, infoHash: InfoHash): boolean {
+    return this.#entries.at(key)?.torrent.infoHash.equals(infoHash) ?? true;
+  }
+
+  #rename(entry: Entry): void {
+    this.#entries.rename(entry);
     this.#touch(entry);
   }
 
@@ -238,11 +215,12 @@ export class SessionStore {
   remove(infoHash: InfoHash): void {
     if (this.#database === null) return;
     const entry = this.#entries.get(infoHash.hex);
-    if (entry) this.#dirty.delete(entry);
-    this.#entries.delete(infoHash.hex);
-    const used = new Set(Array.from(this.#entries.values(), ({ key }) => key.hex));
+    if (entry) {
+      this.#dirty.delete(entry);
+      this.#entries.delete(entry);
+    }
     for (const key of [infoHash, ...(entry ? [entry.key, ...entry.torrent.infoHashes.onWire] : [])]) {
-      if (used.has(key.hex)) continue; // of a torrent that goes on for the removed one
+      if (this.holds(key)) continue; // of a torrent that goes on for the removed one
       this.#files.delete(key.hex);
       this.#removed.set(key.hex, key);
     }
@@ -433,6 +411,8 @@ export class SessionStore {
       }
       for (const [entry, record] of batch) {
         if (bytes > BATCH_BYTES) break;
+        // The row was of a link that named info-hashes of two torrents.
+        if (entry.torrent.isDescribed && !entry.torrent.infoHashes.has(entry.key)) this.#rename(entry);
         bytes += this.#writeFile(database, entry, now);
         done.push(this.#writeTorrent(database, entry, { now, record }));
       }
@@ -473,6 +453,9 @@ export class SessionStore {
     const isOld = now - entry.touchedAt > DAY_MS;
     if (record && (written !== entry.written || isOld)) {
       database.prepare(PUT_TORRENT).run(key.bytes, entry.addedAt, doneAt, now, ...values.slice(1));
+      // The link of an earlier run may have named one that the torrent doesn't have.
+      const set = "UPDATE torrents SET info_hash_v1 = ?, info_hash_v2 = ? WHERE info_hash = ?";
+      if (entry.torrent.isDescribed) database.prepare(set).run(v1?.bytes ?? null, v2?.bytes ?? null, key.bytes);
     }
     const more = { downloaded: downloaded - counted.downloaded, uploaded: uploaded - counted.uploaded };
     if (more.downloaded !== 0 || more.uploaded !== 0 || entry.isGone) {
@@ -484,7 +467,7 @@ export class SessionStore {
     return () => {
       Object.assign(entry, { doneAt, written, touchedAt: now, counted: { downloaded, uploaded } });
       this.#dirty.delete(entry);
-      if (entry.isGone && this.#entries.get(infoHash.hex) === entry) this.#entries.delete(infoHash.hex);
+      if (entry.isGone && this.#entries.get(infoHash.hex) === entry) this.#entries.delete(entry);
     };
   }
 

@@ -20,6 +20,7 @@ import {
   torrentFile,
 } from "../metainfo/mod.ts";
 import type { FilePriority, TorrentHandle, TorrentState } from "../swarm/mod.ts";
+import { duplicateError } from "../swarm/duplicate_add.ts";
 import { isMagnet } from "../swarm/file_selection.ts";
 import type { AddOptions, RateLimits, RemoveOptions } from "./session_options.ts";
 import type { FileSystem } from "../platform/platform.ts";
@@ -86,6 +87,9 @@ export function keptTorrent(torrent: Recordable, { source, add, oneOff, isRemovi
     get infoHashes() {
       return torrent.infoHashes;
     },
+    get isDescribed() {
+      return torrent.meta !== null;
+    },
     record() {
       if (add.metadataOnly) return null;
       const { name, folder, sequential, priorities, trackers, paused, state, error, limits } = torrent;
@@ -146,20 +150,31 @@ export interface RestoreOptions {
 
 /**
  * Adds the stored torrents to a session again, one after the other, except one-off torrents and those already in it.
- * Also finishes interrupted removals of torrents with their files.
+ * Also finishes interrupted removals of torrents with their files. Of a hybrid that is stored twice, by two links with
+ * other settings, the torrent with the data is added, and the other is left out with a warning.
  *
  * @param options See {@linkcode RestoreOptions}.
  * @returns The torrents that were added.
  */
 export async function restoreTorrents(
-  store: Pick<SessionStore, "torrents" | "load">,
+  store: Pick<SessionStore, "torrents" | "load" | "holds">,
   options: RestoreOptions,
 ): Promise<TorrentHandle[]> {
   const { session } = options;
   const torrents: TorrentHandle[] = [];
-  for (const kept of store.torrents()) {
+  const rows = store.torrents();
+  const named = rows.flatMap((row) => row.infoHashes.onWire.map(({ hex }) => [hex, row] as const));
+  const byInfoHash = Map.groupBy(named, ([hex]) => hex);
+  for (const kept of rows) {
     if (kept.oneOff && kept.state !== "removing") continue;
-    if ([kept.infoHash, ...kept.infoHashes.onWire].some((infoHash) => session.get(infoHash) !== null)) continue;
+    if (store.holds(kept.infoHash)) continue;
+    const other = twinIn(session, kept) ??
+      betterOf(kept.infoHashes.onWire.flatMap(({ hex }) => byInfoHash.get(hex) ?? []), kept);
+    if (other !== undefined) {
+      const why = `it goes to ${other.folder} already, and is left out in ${kept.folder}`;
+      options.onWarning(duplicateError(kept.name, why), kept.infoHash.hex);
+      continue;
+    }
     const file = await store.load(kept.infoHash);
     await options.yieldToEventLoop();
     if (options.isOver()) break;
@@ -196,6 +211,22 @@ export async function restoreTorrents(
   return torrents;
 }
 
+/** Returns the torrent of a session that has an info-hash of a stored one. */
+function twinIn(session: RestoreOptions["session"], { infoHashes }: StoredTorrent): TorrentHandle | undefined {
+  return infoHashes.onWire.map((infoHash) => session.get(infoHash)).find((torrent) => torrent !== null) ?? undefined;
+}
+
+/** Returns the row of the same torrent that is to be restored instead: it has the data, or knows more info-hashes. */
+function betterOf(
+  rows: readonly (readonly [string, StoredTorrent])[],
+  kept: StoredTorrent,
+): StoredTorrent | undefined {
+  const rank = ({ doneAt, infoHashes }: StoredTorrent) => (doneAt === null ? 0 : 2) + infoHashes.onWire.length;
+  if (kept.state === "removing") return undefined;
+  return rows.map(([, row]) => row)
+    .find((row) => !row.oneOff && row.state !== "removing" && rank(row) > rank(kept));
+}
+
 /** Returns `true` if a folder doesn't exist; `false` if unknown, since opening the files reports errors. */
 async function isGone(folder: string, files: Pick<FileSystem, "stat">): Promise<boolean> {
   try {
@@ -226,10 +257,8 @@ function parsed(
   const source = `the torrent ${infoHash.hex} of the last run`;
   try {
     const meta = parseMetainfo(file, { portable, source });
-    const { v1, v2 } = infoHashes;
-    const isSame = v2 === null ? v1!.hex === meta.infoHashV1?.hex : v2.hex === meta.infoHashV2?.hex;
     // A hybrid that was added by its v2 info-hash alone keeps that name.
-    if (isSame) return { ...meta, infoHash };
+    if (infoHashes.isPartOf(infoHashesOf(meta))) return { ...meta, infoHash };
     const why = `its info-hash is ${meta.infoHash.hex}`;
     throw new ShoalError("torrent", { what: "the wrong torrent", where: source, why });
   } catch (error) {

@@ -14,7 +14,7 @@ import type { PeerAddress } from "../base/address.ts";
 import { Bitfield } from "../base/bitfield.ts";
 import type { InfoHash } from "../base/info_hash.ts";
 import type { InfoHashes } from "../base/info_hashes.ts";
-import { type Magnet, type Metainfo, numberedFiles } from "../metainfo/mod.ts";
+import { infoHashesOf, type Magnet, type Metainfo, numberedFiles } from "../metainfo/mod.ts";
 import { type Peer, type RateLimits, ratesOf, setRates } from "../peer/mod.ts";
 import type { MoveProgress, StartMode } from "../storage/mod.ts";
 import type { AddOptions, Survivor, TorrentOptions } from "./torrent_options.ts";
@@ -409,7 +409,11 @@ export class Torrent implements TorrentHandle {
   join(other: Survivor, meta: Metainfo): void {
     const core = this.#core;
     if (isOver(core.state)) return;
-    if (core.add.metadataOnly) return core.search?.give(meta);
+    const infoHashes = infoHashesOf(meta);
+    const isSame = core.infoHashes.isPartOf(infoHashes);
+    core.finder.handOver();
+    if (!isSame) core.options.disproved(infoHashes);
+    if (core.add.metadataOnly || !isSame) return core.search?.give(meta); // the search refuses the wrong torrent
     const { source } = core.options;
     const webSeeds = [...source.webSeeds, ...core.moreWebSeeds];
     const peers = [...core.add.peers ?? [], ...core.swarm.dialled];
@@ -474,6 +478,8 @@ export class Torrent implements TorrentHandle {
   /** Called when the metadata of a magnet link is found. */
   async #found(meta: Metainfo, mode: StartMode, signal: AbortSignal): Promise<void> {
     const add = this.#core.add;
+    const elder = add.metadataOnly ? null : this.#core.elder(meta);
+    if (elder !== null) return this.join(elder, meta);
     this.#core.name = meta.name;
     if (!add.metadataOnly) {
       if (add.files instanceof Set) checkSelection(meta, add.files);
@@ -489,7 +495,7 @@ export class Torrent implements TorrentHandle {
       return void this.stop();
     }
     signal.throwIfAborted();
-    for (const twin of this.#core.twins.splice(0)) twin.join(this, meta);
+    for (const twin of this.#core.options.twins(infoHashesOf(meta))) twin.join(this, meta);
     await this.#data.check(mode, signal);
   }
 

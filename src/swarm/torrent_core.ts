@@ -91,8 +91,6 @@ export class TorrentCore {
   hasOwnTrackers = false;
   /** Bytes that web seeds sent to contents that have been replaced. */
   replacedDownloaded = 0;
-  /** Torrents that turned out to be the same as this one, and join it when its metadata is known. */
-  readonly twins: Twin[] = [];
   /** `true` if the completion of the wanted files has been reported. */
   isFinished = false;
   /** Where the torrent gets its turns; `null` before the start. */
@@ -261,15 +259,21 @@ export class TorrentCore {
       this.finder.keepPrivate();
       this.swarm.keepPrivate();
     } else if (isNew) this.options.shared.dht?.addHosts(meta.nodes);
-    this.learn(infoHashesOf(meta));
+    this.#learn(meta);
+  }
+
+  /** Returns the torrent of the session that has the same metadata already, and goes on for both; `null` if none. */
+  elder(meta: Metainfo): Twin | null {
+    return this.options.twins(infoHashesOf(meta)).find((twin) => twin.meta !== null) ?? null;
   }
 
   /** Takes the info-hashes of the metadata, which may be more than those of the magnet link. */
-  learn(infoHashes: InfoHashes): void {
+  #learn(meta: Metainfo): void {
+    const infoHashes = infoHashesOf(meta);
     const more = infoHashes.onWire.filter((infoHash) => !this.infoHashes.has(infoHash));
-    if (more.length === 0) return;
-    this.twins.push(...this.options.named(infoHashes));
+    if (more.length === 0 || this.elder(meta) !== null) return;
     this.infoHashes = infoHashes;
+    this.options.named(infoHashes);
     for (const infoHash of more) this.finder.addInfoHash(infoHash);
   }
 

@@ -128,6 +128,11 @@ export interface PeerFinder {
   addTrackers(tiers: readonly (readonly string[])[], options?: { readonly always?: boolean }): void;
   /** Adds an info-hash under which the torrent is known, too. */
   addInfoHash(infoHash: InfoHash): void;
+  /**
+   * Called before a pause or the end if another torrent of the session goes on under the same info-hashes: trackers
+   * aren't told that we leave, since they would forget that one.
+   */
+  handOver(): void;
   /** Called when the download is complete. */
   completed(): void;
   /** Called when there are few peers, or when trackers should hear of our progress soon. */
@@ -204,12 +209,12 @@ export interface TorrentOptions {
   subscribe(listener: (event: TorrentEvent) => void): () => void;
   /** Settles when the session has ended. */
   readonly over: Promise<void>;
-  /**
-   * Called when the metadata tells that peers know the torrent by more info-hashes (BEP 52).
-   *
-   * @returns Other torrents of the session that have one of them.
-   */
-  named(infoHashes: InfoHashes): readonly Twin[];
+  /** Called when the metadata tells that peers know the torrent by more info-hashes (BEP 52). */
+  named(infoHashes: InfoHashes): void;
+  /** Called when the torrent's link names an info-hash of another torrent, whose info-hashes are given. */
+  disproved(infoHashes: InfoHashes): void;
+  /** Returns the other torrents of the session that have one of these info-hashes. */
+  twins(infoHashes: InfoHashes): readonly Twin[];
   /** Called when another torrent of the session goes on for this one. Nothing of it is kept for the next run. */
   joined(): void;
   /** Called when the torrent has left the session. */
@@ -217,10 +222,13 @@ export interface TorrentOptions {
 }
 
 /** A torrent that another torrent of the session turns out to be the same as: both halves of a hybrid (BEP 52). */
-export interface Twin {
+export interface Twin extends Survivor {
+  /** The metadata; `null` until it is known. A torrent that has it never ends for one that has just found it. */
+  readonly meta: Metainfo | null;
   /**
    * Ends the torrent: the other one goes on for both, with the trackers, web seeds and peers of both. If they can't be
-   * one, as with two folders, the torrent fails with the reason.
+   * one, as with two folders, or if the metadata doesn't have all info-hashes of the torrent's link, the torrent fails
+   * with the reason.
    *
    * @param other The torrent that goes on.
    * @param meta Metadata of both.

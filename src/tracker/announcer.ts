@@ -142,6 +142,8 @@ export class Announcer {
   /** Aborts scrapes at the end. */
   readonly #impatience = new AbortController();
   #state: "new" | "running" | "paused" | "stopped" = "new";
+  /** `true` if no `stopped` is to be sent until the next start. */
+  #isHandedOver = false;
   /** `true` if the torrent is complete, or was at the start, so that no `completed` is to be sent. */
   #isComplete = false;
   #timer: Timer | null = null;
@@ -179,7 +181,16 @@ export class Announcer {
     if (this.#state !== "new" && this.#state !== "paused") return;
     if (this.#state === "new" && this.#options.progress().left === 0) this.#isComplete = true;
     this.#state = "running";
+    this.#isHandedOver = false;
     this.#announceNext();
+  }
+
+  /**
+   * Called before {@linkcode Announcer.pause} or {@linkcode Announcer.stop} if another announcer goes on with the same
+   * info-hash and peer id: no `stopped` is sent, by which trackers would forget that one as well.
+   */
+  handOver(): void {
+    this.#isHandedOver = true;
   }
 
   /**
@@ -562,6 +573,7 @@ export class Announcer {
    */
   async #farewell(asked: AnnouncedTracker, farewell: Farewell): Promise<void> {
     const { tracker, giveUp } = asked;
+    if (this.#isHandedOver) return giveUp.abort();
     if (asked.isTalking) {
       if (!asked.knowsUs && !tracker.mayHaveHeard) return giveUp.abort();
       const halfTime = Promise.withResolvers<void>();

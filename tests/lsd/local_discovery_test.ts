@@ -116,13 +116,31 @@ Deno.test("LocalDiscovery.remove() announces a torrent no more, and closes the s
   const cable = new Cable();
   const machine = new Machine(cable, 1);
   const { discovery, search } = discoveryOn(machine);
-  discovery.add(HASH, search(1));
+  const own = search(1);
+  discovery.add(HASH, own);
   await machine.play(2000);
-  discovery.remove(HASH);
+  discovery.remove(HASH, own);
   assertEquals(cable.sockets.size, 0);
   await machine.play(30 * MINUTE);
   assertEquals(cable.log.length, 2);
   discovery.stop();
+});
+
+Deno.test("LocalDiscovery.remove() ends one of two searches for the same torrent, and the other goes on", async () => {
+  const cable = new Cable();
+  const machines = [1, 2].map((n) => new Machine(cable, n));
+  const [one, two] = machines.map((machine) => discoveryOn(machine));
+  const searches = [one!.search(7001), one!.search(7001)] as const;
+  for (const search of [...searches, searches[0]]) one!.discovery.add(HASH, search);
+  one!.discovery.remove(HASH, searches[1]);
+  two!.discovery.add(HASH, two!.search(7002));
+  for (const machine of machines) await machine.play(2000);
+  assertEquals(one!.found.sort(), ["10.0.0.2:7002", "[fd00::2]:7002"]);
+  assertEquals(two!.found.sort(), ["10.0.0.1:7001", "[fd00::1]:7001"]);
+  one!.discovery.remove(HASH, searches[0]);
+  assertEquals(one!.discovery.nextIn(HASH), null);
+  one!.discovery.stop();
+  two!.discovery.stop();
 });
 
 Deno.test("LocalDiscovery speaks from the chosen address only", async () => {

@@ -100,7 +100,11 @@ const restoreChore: Chore = async (files) => {
   let isPaused = false;
   const torrent = { pause: () => void (isPaused = true) } as unknown as SessionTorrent;
   const warnings: unknown[] = [];
-  const restored = await restoreTorrents({ torrents: () => [kept], load: () => Promise.resolve(null) }, {
+  const restored = await restoreTorrents({
+    torrents: () => [kept],
+    load: () => Promise.resolve(null),
+    holds: () => false,
+  }, {
     session: { get: () => null, add: () => Promise.resolve(torrent), remove: () => Promise.resolve() },
     portable: false,
     files,
@@ -130,6 +134,7 @@ const databaseChore: Chore = async (files, clock) => {
   store.add({
     infoHash: new InfoHash(new Uint8Array(20)),
     infoHashes: new InfoHashes(new InfoHash(new Uint8Array(20)), null),
+    isDescribed: false,
     record: () => RECORD,
     torrentFile: () => null,
     traffic: { downloaded: 0, uploaded: 0 },

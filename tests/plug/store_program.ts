@@ -51,6 +51,7 @@ if (import.meta.main) {
   const torrents = Array.from({ length: COUNT }, (_, i): KeptTorrent => ({
     infoHash: infoHashOf(first + i),
     infoHashes: new InfoHashes(infoHashOf(first + i), null),
+    isDescribed: true,
     record: () => recordOf(change),
     torrentFile: () => new Uint8Array(20_000).fill(first + i),
     traffic,

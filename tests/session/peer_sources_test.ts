@@ -122,6 +122,20 @@ Deno.test("PeerSources find peers from start() on, not in a pause, and no more a
   assertEquals([lab.world.pending, sources.status().active], [0, false]);
 });
 
+Deno.test("PeerSources that another torrent goes on for tell no tracker that they leave, unless they start again", async () => {
+  const lab = new Lab();
+  const { sources } = lab;
+  await lab.does(() => sources.start());
+  sources.handOver();
+  assertEquals(await lab.does(() => sources.pause()), ["dht stop", "lsd remove"]);
+  assertEquals(await lab.does(() => sources.resume()), ["a/x started", "lsd add", "dht start"]);
+  assertEquals(await lab.does(() => sources.pause()), ["a/x stopped", "dht stop", "lsd remove"]);
+  await lab.does(() => sources.resume());
+  sources.handOver();
+  assertEquals(await lab.does(() => void sources.stop()), ["dht stop", "lsd remove"]);
+  assertEquals(lab.world.pending, 0);
+});
+
 Deno.test("PeerSources that are paused before they start begin when the pause is over", async () => {
   const lab = new Lab();
   lab.sources.pause();

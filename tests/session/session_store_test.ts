@@ -27,6 +27,7 @@ class FakeTorrent implements KeptTorrent {
   readonly traffic = { downloaded: 0, uploaded: 0 };
   now: TorrentRecord;
   file: Bytes | null = null;
+  isDescribed = false;
   asked = 0;
 
   constructor(number: number, record: Partial<TorrentRecord> = {}) {
@@ -134,6 +135,66 @@ Deno.test("SessionStore takes the torrents of the first version's database for v
   assertEquals([stored?.name, stored?.downloaded, stored?.infoHashes.v1?.hex], ["old", 5, "07".repeat(20)]);
   assertEquals([stored?.infoHashes.v2, world.warnings], [null, []]);
   await store.close();
+});
+
+/** Returns the stored torrents: name, key and both info-hashes, in hex. */
+function rowsOf(store: SessionStore): (string | undefined)[][] {
+  return store.torrents().map(({ name, infoHash, infoHashes: { v1, v2 } }) => [name, infoHash.hex, v1?.hex, v2?.hex]);
+}
+
+Deno.test("SessionStore keeps two torrents apart that a link of an earlier run mixed up, with the info-hashes that they have", async () => {
+  const world = new World();
+  const v2 = new InfoHashV2(new Uint8Array(32).fill(2));
+  const wrong = new FakeTorrent(1, { name: "wrong" });
+  wrong.infoHashes = new InfoHashes(wrong.infoHash, v2);
+  {
+    const store = await world.open();
+    store.add(wrong);
+    await store.close();
+  }
+  const store = await world.open();
+  const byV1 = new FakeTorrent(1, { name: "by v1" });
+  const byV2 = new FakeTorrent(2, { name: "by v2" });
+  byV2.infoHashes = new InfoHashes(null, v2);
+  for (const torrent of [byV2, byV1]) store.add(torrent);
+  await store.flush();
+  assertEquals(rowsOf(store).map(([name]) => name), ["by v1", "by v2"]);
+  for (const torrent of [byV1, byV2]) {
+    torrent.isDescribed = true;
+    torrent.now = { ...torrent.now, sequential: true };
+    store.markDirty(torrent.infoHash.hex);
+  }
+  await store.flush();
+  assertEquals(rowsOf(store), [
+    ["by v1", byV1.infoHash.hex, byV1.infoHash.hex, undefined],
+    ["by v2", byV2.infoHash.hex, undefined, v2.hex],
+  ]);
+  await store.close();
+  assertEquals(world.warnings, []);
+});
+
+Deno.test("SessionStore gives a torrent a row of its own if the one of an earlier run turns out to be of another torrent", async () => {
+  const world = new World();
+  const v2 = new InfoHashV2(new Uint8Array(32).fill(2));
+  const wrong = new FakeTorrent(1, { name: "wrong" });
+  wrong.infoHashes = new InfoHashes(wrong.infoHash, v2);
+  {
+    const store = await world.open();
+    store.add(wrong);
+    await store.close();
+  }
+  const store = await world.open();
+  const byV2 = new FakeTorrent(2, { name: "by v2" });
+  byV2.infoHashes = new InfoHashes(null, v2);
+  store.add(byV2);
+  await store.flush();
+  byV2.isDescribed = true;
+  byV2.now = { ...byV2.now, sequential: true };
+  store.markDirty(byV2.infoHash.hex);
+  await store.flush();
+  assertEquals(rowsOf(store).at(-1), ["by v2", byV2.infoHash.hex, undefined, v2.hex]);
+  await store.close();
+  assertEquals(world.warnings, []);
 });
 
 Deno.test("SessionStore knows a hybrid by either info-hash, and forgets it by either", async () => {

@@ -13,6 +13,7 @@ import "../swarm/event_stream_test.ts";
 import "../session/external_address_test.ts";
 import "../session/session_file_faults_test.ts";
 import "../session/session_hybrid_test.ts";
+import "../session/session_twins_test.ts";
 import "../session/session_incomplete_test.ts";
 import "../session/session_magnet_test.ts";
 import "../session/session_mapped_port_test.ts";

@@ -130,9 +130,14 @@ export function openMemory(bytes: number): DataMemory {
   return new Arena(bytes);
 }
 
-/** Returns data as disk threads know it, or `null` if it isn't in an open arena, or too little to be handed to a thread. */
-export function arenaData(bytes: Bytes): ArenaData | null {
-  const arena = bytes.length < LEAST_FOR_THREAD ? undefined : arenas.get(bytes.buffer);
+/**
+ * Returns data as disk threads know it, or `null` if it isn't in an open arena, or too little to be handed to a thread.
+ *
+ * @param bytes The data.
+ * @param work Bytes that are to be worked on, if they are more.
+ */
+export function arenaData(bytes: Bytes, work: number = bytes.length): ArenaData | null {
+  const arena = work < LEAST_FOR_THREAD ? undefined : arenas.get(bytes.buffer);
   return arena === undefined ? null : { arena: arena.number, bytes };
 }
 
@@ -147,7 +152,7 @@ export async function hashBlocksInThread(
   leaves: number,
   { sha1Padding = null }: BlockHashOptions,
 ): Promise<BlockHashes | null> {
-  const shared = arenaData(data);
+  const shared = arenaData(data, data.length + (sha1Padding ?? 0));
   const pool = shared && diskThreads();
   if (!shared || !pool) return null;
   const arena = arenas.get(data.buffer)!;

@@ -211,6 +211,17 @@ Deno.test("denoPlatform.blockHashes() has the digests of shared memory and of th
     );
   }));
 
+Deno.test("denoPlatform.blockHashes() leaves long padding to a thread, however little data there is", () =>
+  withMemory(async (memory) => {
+    using hashed = new HashedInThreads();
+    const piece = memory.allocate(1_000);
+    fill(piece, 1);
+    const padding = 4 * MIB - 1_000;
+    const { sha1: digest } = await denoPlatform.blockHashes(piece, 1, { sha1Padding: padding });
+    assertEquals(digest, sha1(concatBytes([piece.slice(), new Uint8Array(padding)])));
+    assertEquals(hashed.lengths, [1_000]);
+  }));
+
 Deno.test("denoPlatform.blockHashes() gives back its memory, and does without when there is none", () =>
   withMemory(async (memory) => {
     const data = memory.allocate(MIB);

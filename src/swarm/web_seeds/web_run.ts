@@ -52,7 +52,7 @@ export class WebRun {
   #at: number;
   #end: number;
   #piece: PartialPiece | null = null;
-  /** The block that is arriving, of a piece that isn't held whole. */
+  /** The block that is arriving. */
   #block: Bytes | null = null;
   #over = false;
 
@@ -143,13 +143,11 @@ export class WebRun {
       const block = Math.floor(offset / BLOCK_SIZE);
       const length = piece.blockLength(block);
       const count = Math.min(left, block * BLOCK_SIZE + length - offset);
-      if (piece.has(block)) this.#host.started.wasted += count;
       // The remaining bytes wait for memory.
-      else if (offset === block * BLOCK_SIZE && !piece.hold(block)) return taken - left;
-      else {
-        this.#put(piece, source.subarray(from, from + count), offset);
-        if (offset + count === block * BLOCK_SIZE + length) this.#received(piece, block);
-      }
+      if (offset === block * BLOCK_SIZE && !piece.has(block) && !piece.hold(block)) return taken - left;
+      this.#put(piece, source.subarray(from, from + count), offset);
+      if (piece.has(block)) this.#host.started.wasted += count;
+      else if (offset + count === block * BLOCK_SIZE + length) this.#received(piece, block);
       from += count;
       left -= count;
       this.#at += count;
@@ -218,17 +216,22 @@ export class WebRun {
     return piece.has(block) || piece.hold(block);
   }
 
-  /** Stores bytes in a piece. Blocks are assembled here, since a part may lose its memory unless a block is whole. */
+  /**
+   * Stores bytes in a piece. Blocks are assembled here: a part may lose its memory unless a block is whole, and another
+   * source may send the block meanwhile, perhaps with other bytes, and it may be removed again as wrong.
+   */
   #put(piece: PartialPiece, bytes: Bytes, offset: number): void {
-    if (piece.parts === null) return piece.put(offset, bytes, 0, bytes.length);
     const at = offset % BLOCK_SIZE;
-    const length = piece.blockLength((offset - at) / BLOCK_SIZE);
-    if (at === 0 && bytes.length === length) return piece.put(offset, bytes, 0, length);
-    this.#block ??= new Uint8Array(BLOCK_SIZE);
-    this.#block.set(bytes, at);
-    if (at + bytes.length < length) return;
-    piece.hold((offset - at) / BLOCK_SIZE, { force: true });
-    piece.put(offset - at, this.#block, 0, length);
+    const block = (offset - at) / BLOCK_SIZE;
+    const length = piece.blockLength(block);
+    const isWhole = at === 0 && bytes.length === length;
+    if (!isWhole) {
+      this.#block ??= new Uint8Array(BLOCK_SIZE);
+      this.#block.set(bytes, at);
+    }
+    if (at + bytes.length < length || piece.has(block)) return;
+    piece.hold(block, { force: true });
+    piece.put(offset - at, isWhole ? bytes : this.#block!, 0, length);
   }
 
   #take(piece: PartialPiece): void {

@@ -146,6 +146,22 @@ for (const first of ["v1", "v2"] as const) {
   });
 }
 
+Deno.test("a torrent that has joined another says which, and its removal removes that one", async () => {
+  await using lab = new Lab();
+  const { meta, v1, v2, port } = await seeded(lab, "one");
+  const { session, events } = await lab.session();
+  const folder = lab.make("out");
+  const twin = await session.add(v2, { folder });
+  const torrent = await session.add(withPeer(v1, port), { folder });
+  await Promise.all([twin.finished, torrent.finished]);
+  const said = events.flatMap((event) => event.event === "warning" ? [[event.infohash, event.joined]] : []);
+  assertEquals(said, [[twin.infoHash.hex, torrent.infoHash.hex]]);
+  await session.remove(twin, { data: true });
+  assertEquals([session.torrents, [...Deno.readDirSync(folder)]], [[], []]);
+  for (const infoHash of [meta.infoHashV1!, meta.infoHashV2!]) assertEquals(session.get(infoHash), null);
+  await assertRejects(() => session.remove(twin), ShoalError, "it isn't in this session");
+});
+
 for (const fails of [false, true]) {
   Deno.test(`no tracker hears that a link leaves which ${fails ? "fails beside" : "joins"} the torrent with the same info-hash`, async () => {
     const told: string[] = [];

@@ -214,20 +214,30 @@ export async function reportDuplicateSources(
 }
 
 /**
- * Groups sources by torrent. A source with both info-hashes of a hybrid (BEP 52) joins those that have one of them.
+ * Groups sources by torrent. A source with both info-hashes of a hybrid (BEP 52) joins those that have one of them,
+ * unless a torrent file shows that they are of two torrents: then it goes to one of the two.
  */
 export function byTorrent(sources: readonly (Metainfo | Magnet)[]): (Metainfo | Magnet)[][] {
   const groups = new Map<string, (Metainfo | Magnet)[]>();
-  for (const source of sources) {
-    const { infoHash, infoHashV2 } = source;
+  for (const source of sources.toSorted((a, b) => Number("pieces" in b) - Number("pieces" in a))) {
+    const { infoHash, infoHashV1, infoHashV2 } = source;
     const keys = [infoHash.hex, ...(infoHashV2 ? [infoHashV2.truncated.hex] : [])];
     const found = new Set(keys.map((key) => groups.get(key)).filter((group) => group !== undefined));
+    const isFalse = [...found].flat().some((file) =>
+      "pieces" in file && ((infoHashV1 !== null && infoHashV1.hex !== file.infoHashV1?.hex) ||
+        (infoHashV2 !== null && infoHashV2.hex !== file.infoHashV2?.hex))
+    );
     const [group = [], ...others] = found;
-    group.push(...others.flat(), source);
+    group.push(source);
+    if (isFalse) continue;
+    group.push(...others.flat());
     if (others.length > 0) { for (const [key, other] of groups) if (found.has(other)) groups.set(key, group); }
     for (const key of keys) groups.set(key, group);
   }
-  return [...new Set(groups.values())];
+  const place = new Map(sources.map((source, i) => [source, i]));
+  return [...new Set(groups.values())]
+    .map((group) => group.toSorted((a, b) => place.get(a)! - place.get(b)!))
+    .toSorted(([a], [b]) => place.get(a!)! - place.get(b!)!);
 }
 
 /**

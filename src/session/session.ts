@@ -79,6 +79,8 @@ export class Session {
   readonly #heirs = new Map<string, Torrent>();
   /** Torrents that have become one with another, until they have stopped. */
   readonly #leaving = new Set<Promise<void>>();
+  /** For torrents that have become one with another, that one. */
+  readonly #survivors = new WeakMap<TorrentHandle, TorrentHandle>();
   /** Torrents whose files are being removed as well. */
   readonly #discarded = new WeakSet<Torrent>();
   readonly #listeners = new Set<(event: SessionEvent) => void>();
@@ -173,12 +175,14 @@ export class Session {
   /**
    * Stops a torrent and forgets it, so that no later session restores it.
    *
-   * @param torrent A torrent of this session.
+   * @param torrent A torrent of this session. One that has become one with another torrent of the session stands for it.
    * @param options Whether to remove the files as well (default `false`).
    * @throws {ShoalError} Of kind `usage` if the torrent isn't in this session. Of kind `storage` if a file can't be
    * removed: the torrent has left the session all the same, and its other files are gone.
    */
   async remove(torrent: TorrentHandle, options: RemoveOptions = {}): Promise<void> {
+    const survivor = this.#survivors.get(torrent);
+    if (survivor !== undefined) return await this.remove(survivor, options);
     const { infoHash, name } = torrent;
     const own = this.#torrents.get(infoHash);
     if (own === undefined || own !== torrent || this.#removing.get(infoHash) !== undefined) {
@@ -325,7 +329,8 @@ export class Session {
         }
       },
       twins: (all) => [...this.#torrents.all(all)].filter((other) => other !== torrent && !isOver(other.state)),
-      joined: () => {
+      joined: (other) => {
+        this.#survivors.set(torrent, other as Torrent);
         this.#forget(torrent);
         this.#store.remove(source.infoHash);
         const stopped = torrent.stop();

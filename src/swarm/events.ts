@@ -137,6 +137,11 @@ export interface WarningEvent {
    * Absent otherwise.
    */
   readonly loses?: boolean;
+  /**
+   * Info-hash in hexadecimal of the torrent of the session that goes on for this one, which has turned out to be the
+   * same hybrid. Absent otherwise.
+   */
+  readonly joined?: string;
 }
 
 /** Every wanted byte has been verified and is under its final name. */

@@ -124,7 +124,7 @@ export class Swarm implements PeerHost {
         failed: (error: ShoalError) => events.failed(error),
         emit: (event) => events.tell(event),
       },
-      handshake: (infoHash) => this.handshakeFor(infoHash),
+      handshake: (infoHash, other) => this.handshakeFor(infoHash, other),
       infoHashV2: () => this.#infoHashV2,
       manager: new ConnectionManager({ ...policy, random: () => platform.random() }),
     });
@@ -183,11 +183,16 @@ export class Swarm implements PeerHost {
     return this.#peers.size < ENOUGH_FOR_SEED ? Math.min(this.#peers.room, ENOUGH_FOR_SEED) : 0;
   }
 
-  /** Returns our handshake for an info-hash of the torrent; the first if it is absent, or none of the torrent's. */
-  handshakeFor(wanted?: InfoHash): Handshake {
+  /**
+   * Returns our handshake for an info-hash of the torrent; the first if it is absent, or none of the torrent's.
+   *
+   * @param other `true` for the other one of a hybrid's two.
+   */
+  handshakeFor(wanted?: InfoHash, other = false): Handshake {
     const { shared: { peerId } } = this.#options;
     const infoHashes = this.#options.infoHashes();
-    const infoHash = wanted !== undefined && infoHashes.has(wanted) ? wanted : infoHashes.onWire[0]!;
+    const named = wanted !== undefined && infoHashes.has(wanted) ? wanted : infoHashes.onWire[0]!;
+    const infoHash = other ? infoHashes.onWire.find((one) => !one.equals(named)) ?? named : named;
     return { infoHash, peerId, fast: true, extended: true, dht: this.#dht !== null, v2: infoHashes.v2 !== null };
   }
 
@@ -289,8 +294,7 @@ export class Swarm implements PeerHost {
     this.pieceCount = content.meta.pieceCount;
     const host = {
       now: () => this.now(),
-      addPeers: (addresses: readonly PeerAddress[], source: PeerSource, infoHash: InfoHash) =>
-        this.add(addresses, source, infoHash),
+      addPeers: (addresses: readonly PeerAddress[], source: PeerSource) => this.add(addresses, source),
       get have() {
         return content.have;
       },

@@ -425,8 +425,8 @@ export class Torrent implements TorrentHandle {
     core.metadata.resolve(meta);
     other.finished.then(core.finish.resolve, core.finish.reject);
     const message = `it is the same torrent as ${other.name}, which goes on for both`;
-    core.tell({ event: "warning", message, where: core.name });
-    core.options.joined();
+    core.tell({ event: "warning", message, where: core.name, joined: other.infoHash.hex });
+    core.options.joined(other);
     void this.stop();
   }
 

@@ -216,7 +216,7 @@ export interface TorrentOptions {
   /** Returns the other torrents of the session that have one of these info-hashes. */
   twins(infoHashes: InfoHashes): readonly Twin[];
   /** Called when another torrent of the session goes on for this one. Nothing of it is kept for the next run. */
-  joined(): void;
+  joined(other: Survivor): void;
   /** Called when the torrent has left the session. */
   gone(): void;
 }
@@ -238,6 +238,7 @@ export interface Twin extends Survivor {
 
 /** A torrent that goes on for itself and a {@linkcode Twin}. */
 export interface Survivor {
+  readonly infoHash: InfoHash;
   readonly name: string;
   readonly finished: Promise<void>;
   /**

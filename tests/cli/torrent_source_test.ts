@@ -1,5 +1,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { utf8 } from "../../src/base/bytes.ts";
+import { byTorrent } from "../../src/cli/download.ts";
+import { encodeSingleFile } from "../../src/metainfo/encode_torrent.ts";
+import { type Magnet, type Metainfo, parseMagnet, parseMetainfo } from "../../src/metainfo/mod.ts";
 import { settle } from "../support/virtual_clock.ts";
 import { type Answer, failure, World } from "./fake_engine.ts";
 
@@ -143,4 +146,20 @@ Deno.test("sources that have an info-hash in common are one torrent, also if a l
     for (const torrent of world.session.added) torrent.finish();
     assertEquals(await code, 0);
   }
+});
+
+Deno.test("byTorrent() joins what a link says to be one hybrid, unless a torrent file says otherwise", () => {
+  const announce = "http://t.example/a";
+  const file = (name: string) =>
+    parseMetainfo(encodeSingleFile({ name, length: 1, pieceLength: 16_384, digests: [new Uint8Array(20)], announce }));
+  const [one, two] = [file("one"), file("two")];
+  const v2 = (digit: string) => parseMagnet(digit.repeat(64));
+  const both = { ...parseMagnet(one.infoHash.hex), infoHashV2: v2("2").infoHashV2 };
+  const link = parseMagnet(two.infoHash.hex);
+  const cases: [given: (Metainfo | Magnet)[], groups: (Metainfo | Magnet)[][]][] = [
+    [[parseMagnet(one.infoHash.hex), link, v2("2"), both], [[parseMagnet(one.infoHash.hex), v2("2"), both], [link]]],
+    [[both, link, one, v2("2")], [[both, one], [link], [v2("2")]]],
+    [[two, both, v2("2"), one, link], [[two, link], [both, one], [v2("2")]]],
+  ];
+  for (const [given, groups] of cases) assertEquals(byTorrent(given), groups);
 });

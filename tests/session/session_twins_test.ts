@@ -1,6 +1,4 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import type { InfoHash } from "../../src/base/info_hash.ts";
-import { decodeDict } from "../../src/bencode/mod.ts";
 import { ShoalError } from "../../src/base/errors.ts";
 import { type Magnet, type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
@@ -148,32 +146,43 @@ for (const first of ["v1", "v2"] as const) {
   });
 }
 
-/** Returns the ports that a tracker knows for an info-hash. */
-async function portsAt(url: string, { bytes }: InfoHash): Promise<number[]> {
-  const quoted = Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
-  const query = `info_hash=${quoted}&peer_id=-XX0000-000000000000&port=9&uploaded=0&downloaded=0&left=1&compact=1`;
-  const response = await fetch(`${url}?${query}`);
-  const peers = decodeDict(new Uint8Array(await response.arrayBuffer())).get("peers");
-  assert(peers instanceof Uint8Array);
-  return Array.from({ length: peers.length / 6 }, (_, i) => peers[6 * i + 4]! * 256 + peers[6 * i + 5]!);
-}
+Deno.test("a torrent that has joined another says which, and its removal removes that one", async () => {
+  await using lab = new Lab();
+  const { meta, v1, v2, port } = await seeded(lab, "one");
+  const { session, events } = await lab.session();
+  const folder = lab.make("out");
+  const twin = await session.add(v2, { folder });
+  const torrent = await session.add(withPeer(v1, port), { folder });
+  await Promise.all([twin.finished, torrent.finished]);
+  const said = events.flatMap((event) => event.event === "warning" ? [[event.infohash, event.joined]] : []);
+  assertEquals(said, [[twin.infoHash.hex, torrent.infoHash.hex]]);
+  await session.remove(twin, { data: true });
+  assertEquals([session.torrents, [...Deno.readDirSync(folder)]], [[], []]);
+  for (const infoHash of [meta.infoHashV1!, meta.infoHashV2!]) assertEquals(session.get(infoHash), null);
+  await assertRejects(() => session.remove(twin), ShoalError, "it isn't in this session");
+});
 
 for (const fails of [false, true]) {
-  Deno.test(`a tracker keeps the torrent under both info-hashes when the link to the second ${fails ? "fails" : "joins it"}`, async () => {
+  Deno.test(`no tracker hears that a link leaves which ${fails ? "fails beside" : "joins"} the torrent with the same info-hash`, async () => {
+    const told: string[] = [];
+    await using tracker = Deno.serve({ port: 0, hostname: HOST, onListen: () => {} }, ({ url }) => {
+      told.push(new URL(url.replace(/info_hash=[^&]*/, "")).searchParams.get("event") ?? "");
+      return new Response("d8:intervali1800e5:peers0:e");
+    });
     await using lab = new Lab();
-    const { meta, v1, v2, port } = await seeded(lab, "one");
+    const { v1, v2, port } = await seeded(lab, "one");
     const { session, events } = await lab.session();
     const folder = lab.make("out");
-    const trackers = [[lab.tracker.url]];
+    const trackers = [[`http://${HOST}:${tracker.addr.port}/announce`]];
     const twin = await session.add({ ...v2, trackers }, { folder: fails ? lab.make("elsewhere") : folder });
     await eventOf(session, events, ({ event }) => event === "tracker");
     const torrent = await session.add(withPeer({ ...v1, trackers }, port), { folder });
     await torrent.finished;
     await eventOf(session, events, ({ event }) => event === (fails ? "error" : "stopped"));
-    for (const infoHash of torrent.infoHashes.onWire) {
-      assert((await portsAt(lab.tracker.url, infoHash)).includes(session.port), infoHash.hex);
-    }
     if (fails) await session.remove(twin);
-    assert((await portsAt(lab.tracker.url, meta.infoHashV2!.truncated)).includes(session.port));
+    assert(!told.includes("stopped"), told.join());
+    // The torrent itself leaves under both.
+    await session.stop();
+    assertEquals(told.filter((event) => event === "stopped").length, 2);
   });
 }

@@ -64,6 +64,8 @@ export interface Candidate {
   readonly address: PeerAddress;
   /** Info-hash under which the address was found first, which the peer may know alone; `undefined` if not known. */
   infoHash: InfoHash | undefined;
+  /** `true` to dial a hybrid's peer under the other info-hash, since the last handshake failed. */
+  other: boolean;
   /** Network of the address, as returned by {@linkcode networkOf}. */
   readonly network: string;
   /** Candidates of the same network, including this one; `null` after removal. */
@@ -298,6 +300,7 @@ function newCandidate(
   return {
     address,
     infoHash,
+    other: false,
     network: networkOf(address.host),
     group: subnetOf(address.host),
     source,

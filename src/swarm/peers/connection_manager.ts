@@ -70,6 +70,8 @@ export interface DialFailure {
   readonly ours?: boolean;
   /** How the dial failed (default `ended`). */
   readonly fault?: DialFault;
+  /** `true` if the peer may know only the other of the torrent's two info-hashes (default `false`). */
+  readonly strange?: boolean;
 }
 
 /** Which end made a connection. */
@@ -195,9 +197,9 @@ export class ConnectionManager {
     return best.address;
   }
 
-  /** Returns the info-hash under which a peer was found first; `undefined` if it isn't known. */
-  infoHashOf(address: PeerAddress): InfoHash | undefined {
-    return this.#candidates.get(formatAddress(address))?.infoHash;
+  /** Returns the info-hash under which a peer was found first, if it is known, and whether to use the other one. */
+  infoHashOf(address: PeerAddress): Pick<Candidate, "infoHash" | "other"> {
+    return this.#candidates.get(formatAddress(address)) ?? { infoHash: undefined, other: false };
   }
 
   /**
@@ -231,9 +233,12 @@ export class ConnectionManager {
     const candidate = this.#candidates.get(formatAddress(address));
     if (candidate?.state !== "dialling") return;
     this.#dialling--;
+    if (options.strange) candidate.other = !candidate.other;
     // The peer connected to us meanwhile, which may be why it refused our connection. It need not be dialled again.
     if (candidate.incoming) this.#setState(candidate, "connected");
     else if (options.ours) this.#setIdle(candidate);
+    // One of two handshakes failed: the other one follows at once.
+    else if (options.strange && candidate.other) this.#setIdle(candidate);
     // A peer that is only known from its own connection and can't be dialled would be dialled in vain again and again.
     else if (candidate.source === "incoming") this.#remove(candidate);
     else {

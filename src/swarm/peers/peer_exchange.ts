@@ -6,7 +6,6 @@
 
 import { formatAddress, parseIp, type PeerAddress } from "../../base/address.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import type { InfoHash } from "../../base/info_hash.ts";
 import { MAX_PEX_FROM_ONE, MAX_PEX_SENT, PEX_HEARD_GAP_MS } from "../../base/defences.ts";
 import { isDialable, mayReportAddress, networkOf, reachOf } from "../../base/networks.ts";
 import { encodePex, type Extension, parsePex, type Peer, PexFlag, type PexPeer } from "../../peer/mod.ts";
@@ -28,8 +27,8 @@ interface Talk {
 export interface ExchangeHost {
   /** Returns milliseconds of a monotonic clock. */
   now(): number;
-  /** Called with the peers of a message. */
-  addPeers(addresses: readonly PeerAddress[], source: "pex", infoHash: InfoHash): void;
+  /** Called with the peers of a message, which may know another info-hash of a hybrid than the peer that names them. */
+  addPeers(addresses: readonly PeerAddress[], source: "pex"): void;
   /** The pieces that we have. */
   readonly have: { readonly isFull: boolean };
 }
@@ -53,7 +52,7 @@ export class PeerExchange implements Extension<Peer> {
     const { added } = parsePex(payload);
     const useful = this.#usefulOf(added, peer).slice(0, MAX_PEX_FROM_ONE - talk.taken);
     talk.taken += useful.length;
-    if (useful.length > 0) this.#host.addPeers(useful, "pex", peer.infoHash);
+    if (useful.length > 0) this.#host.addPeers(useful, "pex");
   }
 
   /**

@@ -37,9 +37,9 @@ import { isShortage } from "../../platform/descriptors.ts";
 import { networkFault } from "../../platform/network_words.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { AddressFacts } from "./address_facts.ts";
-import { type DialFault, dialFaultOf } from "./dial_fault.ts";
+import { dialFaultOf } from "./dial_fault.ts";
 import type { PeerSource } from "./candidates.ts";
-import type { ConnectionManager } from "./connection_manager.ts";
+import type { ConnectionManager, DialFailure } from "./connection_manager.ts";
 import {
   type ConnectionBorrower,
   ConnectionQuota,
@@ -95,7 +95,7 @@ export interface PeerSetOptions {
   /** The torrent, as this set sees it. */
   readonly events: PeerSetEvents;
   /** Returns our handshake for an info-hash of the torrent; for the first when absent. */
-  readonly handshake: (infoHash?: InfoHash) => Handshake;
+  readonly handshake: (infoHash?: InfoHash, other?: boolean) => Handshake;
   /** Returns the truncated v2 info-hash of the torrent; `null` if it isn't known. There is none when absent. */
   readonly infoHashV2?: () => InfoHash | null;
   /** Chooses the peers to connect to. */
@@ -132,7 +132,7 @@ export class PeerSet implements ConnectionBorrower {
   readonly #limits: BandwidthParties | undefined;
   readonly #host: PeerHost;
   readonly #events: PeerSetEvents;
-  readonly #handshake: (infoHash?: InfoHash) => Handshake;
+  readonly #handshake: (infoHash?: InfoHash, other?: boolean) => Handshake;
   readonly #infoHashV2: () => InfoHash | null;
   readonly #manager: ConnectionManager;
   readonly #links = new Map<Peer, PeerLink>();
@@ -405,15 +405,19 @@ export class PeerSet implements ConnectionBorrower {
     const { address, abort: { signal } } = dial;
     this.#dials.add(dial);
     let connection: PeerStream | null = null;
+    let isStrange = false;
     const timer = this.#platform.after(HANDSHAKE_MS, () => dial.abort.abort());
     try {
-      const ours = this.#handshake(this.#manager.infoHashOf(address));
+      const { infoHash, other } = this.#manager.infoHashOf(address);
+      const ours = this.#handshake(infoHash, other);
+      isStrange = !this.#handshake(infoHash, !other).infoHash.equals(ours.infoHash);
       const words = { infoHash: ours.infoHash, first: encodeHandshake(ours) };
       connection = await this.#transport.dial(address, { ...words, signal });
       signal.throwIfAborted();
       signal.addEventListener("abort", () => connection?.close(), { once: true });
       const theirs = await handshakeOut(connection, ours, this.#infoHashV2());
       signal.throwIfAborted();
+      isStrange = false;
       const full = this.#manager.isFull(this.#platform.now(), { incoming: false }) ? FULL : null;
       const refused = this.#refusesHost(address.host) ?? full ??
         this.#refuses(theirs, { host: address.host, incoming: false });
@@ -424,8 +428,9 @@ export class PeerSet implements ConnectionBorrower {
       connection?.close();
       if (isShortage(error)) this.#share.shortage(this.#platform.now());
       if (dial.over) return;
-      // The peer isn't to blame for a shortage of file descriptors.
-      this.#end(dial, { ours: isShortage(error), fault: signal.aborted ? "silent" : dialFaultOf(error) });
+      const fault = signal.aborted ? "silent" : dialFaultOf(error);
+      const ours = isShortage(error); // the peer isn't to blame for a shortage of file descriptors
+      this.#end(dial, { ours, fault, strange: isStrange && !ours && fault === "ended" });
       const message = signal.aborted ? `no answer within ${HANDSHAKE_MS / 1000} s` : networkFault(error);
       if (error instanceof ShoalError && error.kind === "network") return this.#events.failed(error);
       if (message === SELF) return this.#manager.isSelf(address); // trackers name us as well
@@ -442,7 +447,7 @@ export class PeerSet implements ConnectionBorrower {
     dial.abort.abort();
   }
 
-  #end(dial: Dial, options: { readonly ours: boolean; readonly fault?: DialFault }): void {
+  #end(dial: Dial, options: DialFailure): void {
     const now = this.#platform.now();
     dial.over = true;
     this.#dials.delete(dial);

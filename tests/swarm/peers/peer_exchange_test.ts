@@ -42,7 +42,10 @@ function exchange(options: { complete?: boolean } = {}) {
   const found: string[] = [];
   const one = new PeerExchange({
     now: () => clock.now,
-    addPeers: (addresses) => void found.push(...addresses.map(formatAddress)),
+    addPeers(addresses, ...from) {
+      found.push(...addresses.map(formatAddress));
+      assertEquals(from, ["pex"], "a peer of a hybrid may know only the other info-hash");
+    },
     have: { isFull: options.complete ?? false },
   });
   return { one, clock, found };

@@ -25,6 +25,8 @@ import { frame } from "../../support/wire.ts";
 const INFO_HASH = new InfoHash(new Uint8Array(20));
 const MAX_PEERS = 10;
 const UNKNOWN = 99;
+/** Longest time until a peer that can't be reached is dialled again. */
+const MAX_RETRY_MS = 30 * 60_000;
 
 /** A connection whose remote end the test plays; the test decides whether writes are taken. */
 class Wire implements Connection {
@@ -59,7 +61,7 @@ class Wire implements Connection {
   }
 }
 
-function make(dial: Transport["dial"] = () => new Promise(() => {})) {
+function make(dial: Transport["dial"] = () => new Promise(() => {}), second?: InfoHash) {
   const clock = new VirtualClock({ now: 1e6 });
   const events: PeerSetEvent[] = [];
   const manager = new ConnectionManager({ maxPeers: MAX_PEERS, random: () => 0.5 });
@@ -76,8 +78,8 @@ function make(dial: Transport["dial"] = () => new Promise(() => {})) {
       failed() {},
       emit: (event) => void events.push(event),
     },
-    handshake: (infoHash = INFO_HASH) => ({
-      infoHash,
+    handshake: (infoHash = INFO_HASH, other = false) => ({
+      infoHash: other ? second ?? infoHash : infoHash,
       peerId: utf8("-SH0100-ourselves..."),
       fast: true,
       extended: true,
@@ -345,4 +347,48 @@ Deno.test("PeerSet dials a peer under the info-hash under which it was found fir
   peers.add([at(3)], "tracker", other);
   await settle();
   assertEquals(dials.sort(), [`10.4.1.1 ${other}`, `10.4.2.1 ${INFO_HASH}`, `10.4.3.1 ${INFO_HASH}`]);
+});
+
+Deno.test("PeerSet dials a hybrid's peer under the other info-hash at once when the handshake fails, and keeps to what works", async () => {
+  const second = new InfoHash(new Uint8Array(20).fill(7));
+  const dials: string[] = [];
+  const wires: Wire[] = [];
+  const { clock, peers } = make(({ host, port }, { infoHash }) => {
+    dials.push(`${host} ${infoHash}`);
+    if (host === "10.4.2.1") return Promise.reject(new Deno.errors.ConnectionRefused());
+    const wire = new Wire(host, port);
+    wires.push(wire);
+    return Promise.resolve(wire);
+  }, second);
+  peers.add([{ host: "10.4.1.1", port: 6881 }], "pex");
+  peers.add([{ host: "10.4.2.1", port: 6881 }], "pex");
+  await settle();
+  wires[0]!.close();
+  await settle();
+  peers.tick(clock.now());
+  await settle();
+  assertEquals(dials.splice(0), [`10.4.1.1 ${INFO_HASH}`, `10.4.2.1 ${INFO_HASH}`, `10.4.1.1 ${second}`]);
+  // Neither works: the peer is left alone for a while, and both are tried again.
+  wires[1]!.close();
+  await settle();
+  peers.tick(clock.now());
+  await settle();
+  assertEquals(dials.splice(0), []);
+  clock.advance(MAX_RETRY_MS);
+  peers.tick(clock.now());
+  await settle();
+  assertEquals(dials.splice(0).sort(), [`10.4.1.1 ${INFO_HASH}`, `10.4.2.1 ${INFO_HASH}`]);
+  wires[2]!.close();
+  await settle();
+  peers.tick(clock.now());
+  await settle();
+  const peerId = utf8("-XX0000-knowsthe2nd.");
+  await wires[3]!.say(encodeHandshake({ infoHash: second, peerId, fast: true, extended: true }));
+  assertEquals([dials.splice(0), peers.size], [[`10.4.1.1 ${second}`], 1]);
+  wires[3]!.close();
+  await settle();
+  clock.advance(MAX_RETRY_MS);
+  peers.tick(clock.now());
+  await settle();
+  assertEquals(dials.filter((dial) => dial.startsWith("10.4.1.1")), [`10.4.1.1 ${second}`]);
 });

@@ -27,6 +27,19 @@ function addSeederOf(world: World, knows: SimHost["knows"]): SimHost {
   return seeder!;
 }
 
+/** Kills some peers that aren't complete, and starts them again. */
+function killSome(world: World, peers: readonly SimHost[]): void {
+  for (const peer of peers) {
+    if (!world.chance(0.3)) continue;
+    const away = world.pick(500, 20_000);
+    world.later(world.between(1_000, 30_000), () => {
+      if (peer.session === null || peer.isComplete) return;
+      peer.kill();
+      world.later(away, () => peer.start());
+    });
+  }
+}
+
 const mixedVersions: Scenario = {
   name: "mixed-versions",
   purpose: "A hybrid among peers of which some know only v1, some only v2: those that know both link them, all finish.",
@@ -35,15 +48,7 @@ const mixedVersions: Scenario = {
     addSeederOf(world, world.oneOf(KINDS));
     const peers = addKinds(world, world.pick(2, 6));
     startWithin(world, peers, world.oneOf([1, 5_000]));
-    for (const peer of peers.slice(1)) {
-      if (!world.chance(0.3)) continue;
-      const away = world.pick(500, 20_000);
-      world.later(world.between(1_000, 30_000), () => {
-        if (peer.session === null) return;
-        peer.kill();
-        world.later(away, () => peer.start());
-      });
-    }
+    killSome(world, peers.slice(1));
     await endWell(world, peers);
   },
 };
@@ -98,15 +103,7 @@ const v2Links: Scenario = {
     const peers = addPeers(world, world.pick(2, 5));
     for (const [i, peer] of peers.entries()) if (i === 0 || world.chance(0.7)) peer.link = linkOf(world);
     startWithin(world, peers, world.oneOf([1, 5_000]));
-    for (const peer of peers) {
-      if (!world.chance(0.3)) continue;
-      const away = world.pick(500, 20_000);
-      world.later(world.between(1_000, 30_000), () => {
-        if (peer.session === null) return;
-        peer.kill();
-        world.later(away, () => peer.start());
-      });
-    }
+    killSome(world, peers);
     await endWell(world, peers);
   },
 };

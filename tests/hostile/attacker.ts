@@ -8,6 +8,7 @@
 import { readTorrent } from "../support/torrents.ts";
 import { type Attack, Pace, pause, type Role, Stage } from "./attack.ts";
 import { ATTACKS } from "./attacks.ts";
+import { HASH_ATTACKS } from "./hash_attacks.ts";
 import { dial, type Line, listen, type Place } from "./line.ts";
 
 /** Argument of the program. */
@@ -55,7 +56,7 @@ async function main(orders: Orders): Promise<void> {
   const listening: Record<string, string[]> = {};
   const dialling: Promise<void>[] = [];
   for (const { name, role, hosts } of orders.attacks) {
-    const attack = ATTACKS.find((one) => one.name === name);
+    const attack = [...ATTACKS, ...HASH_ATTACKS].find((one) => one.name === name);
     if (attack === undefined) throw new Error(`there is no attack called "${name}"`);
     for (const host of hosts) {
       if (role === "listens") {

@@ -5,7 +5,7 @@
  */
 
 import type { Bytes } from "../../src/base/bytes.ts";
-import type { Metainfo } from "../../src/metainfo/mod.ts";
+import { type Metainfo, parseMagnet } from "../../src/metainfo/mod.ts";
 import {
   type BlockHashes,
   type FileHandle,
@@ -90,6 +90,8 @@ export class SimHost {
   choosy = false;
   /** Half of a hybrid that the host knows, or both. */
   knows: "v1" | "v2" | "both" = "both";
+  /** Magnet link from which the host starts, or `null` if it has the torrent file. */
+  link: string | null = null;
   /** State of the torrent by its events. `null` if there is no torrent, or before its first event. */
   state: TorrentState | null = null;
   readonly options: HostOptions;
@@ -202,7 +204,8 @@ export class SimHost {
   /** Adds the torrent to the running program. */
   async add(options: Omit<AddOptions, "folder"> = {}): Promise<void> {
     const process = this.#process;
-    const torrent = await process?.session?.add(this.meta, { folder: this.folder, ...options });
+    const source = this.link === null ? this.meta : parseMagnet(this.link);
+    const torrent = await process?.session?.add(source, { folder: this.folder, ...options });
     if (torrent && process === this.#process) this.follow(torrent);
   }
 

@@ -186,7 +186,7 @@ export class Invariants {
   /** Called when a host connects to a peer. */
   connected(host: SimHost, address: string): void {
     this.#count("quiet states");
-    if (QUIET.has(host.state)) this.broke("quiet states", host, `it connects to ${address} while it is ${host.state}`);
+    if (isQuiet(host)) this.broke("quiet states", host, `it connects to ${address} while it is ${host.state}`);
   }
 
   /** Forgets which pieces of a host were right. Called when the disk may have changed. */
@@ -300,7 +300,7 @@ export class Invariants {
 
   /** Checks that a host in a quiet state sends nothing. Buffered messages may be sent while the state changes. */
   #mustSpeak(host: SimHost): void {
-    if (!QUIET.has(host.state) || this.#since.get(host) === this.#world.clock.now()) return;
+    if (!isQuiet(host) || this.#since.get(host) === this.#world.clock.now()) return;
     this.broke("quiet states", host, `it speaks while it is ${host.state}`);
   }
 
@@ -329,7 +329,9 @@ export class Invariants {
       this.broke("states", host, `it is to be paused, and is ${state}`);
     }
     const peers = [...torrent.peers()].length;
-    if (QUIET.has(state) && peers > 0) this.broke("quiet states", host, `it is ${state} and has ${peers} peers`);
+    if (isQuiet(host) && QUIET.has(state) && peers > 0) {
+      this.broke("quiet states", host, `it is ${state} and has ${peers} peers`);
+    }
     if (state === "seeding") this.#mustBeWhole(host, torrent);
     this.#mustKeep(host, torrent);
   }
@@ -361,4 +363,9 @@ export class Invariants {
   #count(rule: string): void {
     this.checks.set(rule, (this.checks.get(rule) ?? 0) + 1);
   }
+}
+
+/** Returns `true` if a host must be silent. One with a link keeps the peers that sent it the metadata while it checks. */
+function isQuiet({ state, link }: SimHost): boolean {
+  return QUIET.has(state) && !(state === "checking" && link !== null);
 }

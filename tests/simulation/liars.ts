@@ -4,13 +4,16 @@
  * @module
  */
 
-import type { Bytes } from "../../src/base/bytes.ts";
+import { type Bytes, concatBytes, equalBytes } from "../../src/base/bytes.ts";
+import { HASH_BYTES, rootLayer } from "../../src/base/merkle.ts";
 import { pieceSize } from "../../src/metainfo/mod.ts";
 import type { Connection, Listener } from "../../src/platform/platform.ts";
+import { merkle } from "../../src/platform/start_digest.ts";
 import { encodeExtensionHandshake, EXTENSION_HANDSHAKE } from "../../src/wire/extension.ts";
 import { FrameReader, type MessageHandler } from "../../src/wire/frame_reader.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";
 import { encodeHandshake, HANDSHAKE_LENGTH } from "../../src/wire/handshake.ts";
+import { encodeHashes, encodeHashRequest, type HashRequest, parseHashRequest } from "../../src/wire/hash_messages.ts";
 import { BLOCK_SIZE, MessageId } from "../../src/wire/messages.ts";
 import { PORT, type SimHost } from "./host.ts";
 import type { HostProfile, Nic } from "./network.ts";
@@ -47,8 +50,18 @@ export const SLY_LIES = [
   "turncoat",
 ] as const;
 
+/** Ways to misbehave with hashes of Merkle trees (BEP 52), by peers whose data is right. */
+export const HASH_LIES = [
+  "wrong hashes",
+  "wrong proofs",
+  "unasked hashes",
+  "rejects hashes",
+  "never sends hashes",
+  "asks for hashes",
+] as const;
+
 /** A way to misbehave. */
-export type Lie = typeof LIES[number] | typeof SLY_LIES[number] | "none";
+export type Lie = typeof LIES[number] | typeof SLY_LIES[number] | typeof HASH_LIES[number] | "none";
 
 /** Reaction to a request for which a queue has no room. */
 export type Overflow = "newest is dropped" | "oldest is dropped" | "rejects" | "hangs up";
@@ -89,6 +102,8 @@ export class Liar {
   readonly queue: QueueLimit | null;
   peerId: Bytes;
   left = false;
+  /** Addresses that were still connected a minute after false hashes had been sent to them. */
+  readonly unpunished = new Set<string>();
   /** Number of requests received. */
   asked = 0;
   readonly #listener: Listener;
@@ -143,6 +158,10 @@ export class Liar {
   }
 }
 
+function isHashLie(lie: Lie): boolean {
+  return (HASH_LIES as readonly Lie[]).includes(lie);
+}
+
 /** One connection of a liar. */
 class LiarLine implements MessageHandler {
   closed = false;
@@ -187,8 +206,10 @@ class LiarLine implements MessageHandler {
   async #greet(): Promise<void> {
     const { peerId, lie, world } = this.#liar;
     const victim = world.hosts.find(({ ip }) => ip === this.#connection.remote.host);
-    const { infoHash } = victim?.meta ?? this.#torrent;
-    const handshake = encodeHandshake({ infoHash, peerId, fast: this.#fast, extended: true });
+    const known = victim?.meta ?? this.#torrent;
+    const v2 = isHashLie(lie);
+    const infoHash = v2 && known.infoHashV2 !== null ? known.infoHashV2.truncated : known.infoHash;
+    const handshake = encodeHandshake({ infoHash, peerId, fast: this.#fast, extended: true, v2 });
     if (lie === "rubbish" && world.chance(0.5)) {
       return await this.#write(world.clock.randomBytes(world.pick(1, 500)));
     }
@@ -252,6 +273,12 @@ class LiarLine implements MessageHandler {
       }
     }
     if (lie === "nonsense") this.#talkNonsense(index);
+    if (lie === "unasked hashes" && world.chance(0.3)) this.#answer(this.#anyHashes());
+    if (lie === "asks for hashes") {
+      for (let i = world.pick(1, 40); i > 0; i--) {
+        this.#writer.hashMessage(MessageId.hashRequest, encodeHashRequest(this.#anyHashes()));
+      }
+    }
     this.#flush();
   }
 
@@ -283,6 +310,36 @@ class LiarLine implements MessageHandler {
       default:
         for (let i = 0; i < 20; i++) writer.signal(world.oneOf([MessageId.interested, MessageId.notInterested]));
     }
+  }
+
+  /** Draws a request for hashes of any layer, mostly one that makes sense. */
+  #anyHashes(): HashRequest {
+    const { world } = this.#liar;
+    const file = world.oneOf(this.#torrent.files.filter(({ root }) => root));
+    const height = rootLayer(file.length);
+    const layer = world.pick(0, Math.max(0, height - 1));
+    const count = 2 ** world.pick(1, Math.max(1, height - layer));
+    const index = count * world.pick(0, Math.max(0, 2 ** (height - layer) / count - 1));
+    const proofLayers = world.chance(0.1) ? world.pick(0, 60) : Math.max(0, height - layer - 1);
+    return { root: file.root!, layer, index, count: world.chance(0.05) ? world.pick(0, 2 ** 31) : count, proofLayers };
+  }
+
+  /** Sends hashes and their proof, which may be false. */
+  #answer(request: HashRequest): void {
+    const { lie, world } = this.#liar;
+    const { data } = world.truth.files.find(({ index }) => {
+      const { root } = this.#torrent.files[index]!;
+      return root && equalBytes(root, request.root);
+    })!;
+    const blocks: Bytes[] = [];
+    for (let at = 0; at < data.length; at += BLOCK_SIZE) blocks.push(merkle.block(data.subarray(at, at + BLOCK_SIZE)));
+    const layer = merkle.above(concatBytes(blocks), { from: 0, to: request.layer });
+    if (request.count > 8192) return;
+    const proof = merkle.prove(layer, request);
+    const own = request.count * HASH_BYTES;
+    if (lie === "wrong hashes") proof[world.pick(0, own - 1)]! ^= 1;
+    if (lie === "wrong proofs") proof[proof.length > own ? world.pick(own, proof.length - 1) : 0]! ^= 1;
+    this.#writer.hashMessage(MessageId.hashes, encodeHashes(request, proof));
   }
 
   #choke(choking: boolean): void {
@@ -412,6 +469,18 @@ class LiarLine implements MessageHandler {
       this.#flush();
       if (this.#waiting.length > 0) this.#work(queue);
     });
+  }
+
+  onHashMessage(id: number, payload: Bytes): void {
+    const { lie } = this.#liar;
+    if (id !== MessageId.hashRequest || this.closed || !isHashLie(lie) || lie === "never sends hashes") return;
+    const request = parseHashRequest(payload);
+    if (lie === "rejects hashes") this.#writer.hashMessage(MessageId.hashReject, encodeHashRequest(request));
+    else {
+      this.#answer(request);
+      if (lie !== "wrong hashes" && lie !== "wrong proofs") return;
+      this.#liar.world.later(60_000, () => this.closed || this.#liar.unpunished.add(this.#connection.remote.host));
+    }
   }
 
   onKeepAlive(): void {}

@@ -6,8 +6,8 @@
 
 import type { SimHost } from "./host.ts";
 import { Violation } from "./invariants.ts";
-import { Liar } from "./liars.ts";
-import { addPeers, drawScale, drawTorrent, endWell, LIMIT, type Scenario, startWithin } from "./scenario.ts";
+import { HASH_LIES, Liar } from "./liars.ts";
+import { addPeers, drawScale, drawTorrent, endWell, finishAll, LIMIT, type Scenario, startWithin } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 const KINDS = ["v1", "v2", "both"] as const;
@@ -27,6 +27,19 @@ function addSeederOf(world: World, knows: SimHost["knows"]): SimHost {
   return seeder!;
 }
 
+/** Kills some peers that aren't complete, and starts them again. */
+function killSome(world: World, peers: readonly SimHost[]): void {
+  for (const peer of peers) {
+    if (!world.chance(0.3)) continue;
+    const away = world.pick(500, 20_000);
+    world.later(world.between(1_000, 30_000), () => {
+      if (peer.session === null || peer.isComplete) return;
+      peer.kill();
+      world.later(away, () => peer.start());
+    });
+  }
+}
+
 const mixedVersions: Scenario = {
   name: "mixed-versions",
   purpose: "A hybrid among peers of which some know only v1, some only v2: those that know both link them, all finish.",
@@ -35,15 +48,7 @@ const mixedVersions: Scenario = {
     addSeederOf(world, world.oneOf(KINDS));
     const peers = addKinds(world, world.pick(2, 6));
     startWithin(world, peers, world.oneOf([1, 5_000]));
-    for (const peer of peers.slice(1)) {
-      if (!world.chance(0.3)) continue;
-      const away = world.pick(500, 20_000);
-      world.later(world.between(1_000, 30_000), () => {
-        if (peer.session === null) return;
-        peer.kill();
-        world.later(away, () => peer.start());
-      });
-    }
+    killSome(world, peers.slice(1));
     await endWell(world, peers);
   },
 };
@@ -89,5 +94,54 @@ const versionsLied: Scenario = {
   },
 };
 
+const v2Links: Scenario = {
+  name: "v2-links",
+  purpose: "Peers start from a v2 magnet link: they get metadata and piece layers from others, and all finish.",
+  async run(world) {
+    drawTorrent(world, { pieces: [6, 60], files: [1, 8], version: world.oneOf(["v2", "v2", "hybrid"]) });
+    addSeederOf(world, "both");
+    const peers = addPeers(world, world.pick(2, 5));
+    for (const [i, peer] of peers.entries()) if (i === 0 || world.chance(0.7)) peer.link = linkOf(world);
+    startWithin(world, peers, world.oneOf([1, 5_000]));
+    killSome(world, peers);
+    await endWell(world, peers);
+  },
+};
+
+const hashesLied: Scenario = {
+  name: "hashes-lied",
+  purpose:
+    "Peers lie about hashes, refuse them, or ask for all: downloads by links and files finish, and ban only liars.",
+  async run(world) {
+    drawTorrent(world, { pieces: [8, 60], files: [1, 5], version: world.oneOf(["v2", "v2", "hybrid"]) });
+    addSeederOf(world, "both");
+    const peers = addPeers(world, world.pick(2, 4));
+    for (const peer of peers) if (world.chance(0.6)) peer.link = linkOf(world);
+    const liars = Array.from({ length: world.pick(2, 6) }, (_, i) => {
+      const profile = { up: drawScale(world, 100_000, 2_000_000), down: 5_000_000, latency: world.pick(1, 60) };
+      const lie = world.chance(0.2) ? world.oneOf(["wrong data", "some wrong data"] as const) : world.oneOf(HASH_LIES);
+      return new Liar(world, { name: `liar${i + 1}`, lie, profile });
+    });
+    startWithin(world, peers, 5_000);
+    for (const liar of liars) for (const peer of peers) world.later(world.between(0, 10_000), () => liar.visit(peer));
+    await finishAll(world, peers);
+    for (const { name, unpunished } of liars) {
+      for (const peer of peers) {
+        const breach = unpunished.has(peer.ip) ? `${name} sent false hashes, and is still connected` : null;
+        world.invariants.hold("liars banned", peer, breach);
+      }
+    }
+    for (const liar of liars) liar.leave();
+    for (const tracker of world.trackers) tracker.extra.length = 0;
+    await endWell(world, peers);
+  },
+};
+
+/** Returns a magnet link with the v2 info-hash alone. */
+function linkOf(world: World): string {
+  const trackers = world.trackers.map(({ url }) => `&tr=${encodeURIComponent(url)}`);
+  return `magnet:?xt=urn:btmh:1220${world.truth.meta.infoHashV2!.hex}${trackers.join("")}`;
+}
+
 /** All scenarios of this module. */
-export const VERSION_SCENARIOS: readonly Scenario[] = [mixedVersions, versionsApart, versionsLied];
+export const VERSION_SCENARIOS: readonly Scenario[] = [mixedVersions, versionsApart, versionsLied, v2Links, hashesLied];

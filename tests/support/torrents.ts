@@ -158,6 +158,8 @@ export interface TorrentFacts {
   readonly onWire: readonly string[];
   /** Info-hash of v2 in hexadecimal digits, or `null` if there is none. */
   readonly v2: string | null;
+  /** Root of the first file's Merkle tree, 32 bytes, or `null` if there is none. */
+  readonly root: Bytes | null;
   /** Bytes per piece. */
   readonly pieceLength: number;
   /** Number of pieces; of a v2-only torrent, that of its first file. */
@@ -181,7 +183,9 @@ export async function readTorrent(path: string): Promise<TorrentFacts> {
     ? Number(/^(\d+):/.exec(textAt(info, find(info, "6:pieces") + 8))![1]) / 20
     : Math.ceil(Number(/^i(\d+)e/.exec(textAt(info, find(info, "6:length") + 8))![1]) / pieceLength);
   const v2 = hasV2 ? toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", info))) : null;
-  return { version, infoHash: fromHex(hexes[0]!)!, hex: hexes[0]!, onWire: hexes, v2, pieceLength, pieces };
+  const rootAt = find(info, "11:pieces root32:", true);
+  const root = rootAt < 0 ? null : info.slice(rootAt + 17, rootAt + 17 + 32);
+  return { version, infoHash: fromHex(hexes[0]!)!, hex: hexes[0]!, onWire: hexes, v2, root, pieceLength, pieces };
 }
 
 function textAt(bytes: Uint8Array, at: number): string {

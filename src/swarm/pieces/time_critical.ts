@@ -47,6 +47,8 @@ export interface ReadersHost {
 /** A reader waiting for a piece. */
 interface Waiter {
   readonly reader: PieceReader;
+  /** Block of the piece that is read next, which may be awaited alone. The reader may move meanwhile. */
+  readonly block: number;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -89,10 +91,13 @@ export class Readers {
 
   #positions(): ReadonlyMap<number, readonly number[]> {
     const positions = new Map<number, number[]>();
+    const add = (index: number, block: number) => {
+      const others = positions.get(index) ?? [];
+      if (!others.includes(block)) positions.set(index, [...others, block]);
+    };
+    for (const [index, waiters] of this.#waiters) for (const { block } of waiters) add(index, block);
     for (const { window: { first, end }, position } of this.#readers) {
-      if (end <= first || this.#host().have.has(first)) continue;
-      const others = positions.get(first) ?? [];
-      if (!others.includes(position)) positions.set(first, [...others, position]);
+      if (end > first && !this.#host().have.has(first)) add(first, position);
     }
     return positions;
   }
@@ -122,7 +127,7 @@ export class Readers {
     const waiters = this.#waiters.get(index);
     if (!waiters) return;
     for (const waiter of [...waiters]) {
-      if (!this.#isReadable(index, waiter.reader.position)) continue;
+      if (!this.#isReadable(index, waiter.block)) continue;
       // The piece stays urgent: the reader goes on with its next block.
       this.#forget(index, waiter);
       waiter.resolve();
@@ -163,7 +168,7 @@ export class Readers {
     if (this.#isReadable(index, reader.position)) return Promise.resolve();
     if (!this.#host().wants(index)) return Promise.reject(unwantedError());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter = { reader, resolve, reject };
+    const waiter = { reader, block: reader.position, resolve, reject };
     const waiters = this.#waiters.get(index) ?? new Set();
     this.#waiters.set(index, waiters.add(waiter));
     const giveUp = () => {

@@ -104,6 +104,29 @@ Deno.test("Readers find what is there when the check is over", async () => {
   assertEquals(told(), { pieces: [5], awaited: [] });
 });
 
+Deno.test("Readers wake each wait of one reader for its own block, and make all of these blocks urgent", async () => {
+  let last: Urgency | null = null;
+  const readable = new Set<number>();
+  const readers = new Readers(
+    () => ({ have: new Set(), wants: () => true, prioritise: (urgency: Urgency) => last = urgency }),
+    (_, block) => readable.has(block),
+  );
+  const reader = readers.open();
+  const woken: number[] = [];
+  const waits = [5, 300].map((block) => {
+    reader.move({ first: 0, end: 1 }, block);
+    return reader.wait(0).then(() => woken.push(block));
+  });
+  assertEquals((last as Urgency | null)!.positions!.get(0)!.toSorted((a, b) => a - b), [5, 300]);
+  for (const block of [5, 300]) {
+    readable.add(block);
+    readers.readable(0);
+    await settle();
+    assertEquals(woken.at(-1), block);
+  }
+  await Promise.all(waits);
+});
+
 const urgent = (pieces: number[], awaited: number[] = []): Urgency => ({ pieces, awaited: new Set(awaited) });
 
 Deno.test("PieceDownload begins with what is urgent, with whoever has it", () => {

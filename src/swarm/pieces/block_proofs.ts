@@ -85,12 +85,13 @@ export class BlockProofs {
   }
 
   /**
-   * Checks a block whose bytes have just been stored in its piece.
+   * Checks a block that is about to be received.
    *
+   * @param bytes All of the block.
    * @returns `false` if the block is certainly wrong.
    */
-  accepts(piece: PartialPiece, block: number): boolean {
-    return piece.hashes === null || this.#check(piece, block, piece.bytesOf(block)!);
+  accepts(piece: PartialPiece, block: number, bytes: Bytes): boolean {
+    return piece.hashes === null || this.#check(piece, block, bytes);
   }
 
   /** Whether there is somebody to ask for hashes. */

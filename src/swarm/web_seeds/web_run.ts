@@ -54,6 +54,8 @@ export class WebRun {
   #piece: PartialPiece | null = null;
   /** The block that is arriving, of a piece that isn't held whole. */
   #block: Bytes | null = null;
+  /** Whether the piece was restarted while the block was arriving, so that its first bytes may be another source's. */
+  #isTorn = false;
   #over = false;
 
   constructor(host: WebRunHost, options: WebRunOptions) {
@@ -143,7 +145,8 @@ export class WebRun {
       const block = Math.floor(offset / BLOCK_SIZE);
       const length = piece.blockLength(block);
       const count = Math.min(left, block * BLOCK_SIZE + length - offset);
-      if (piece.has(block)) this.#host.started.wasted += count;
+      if (offset === block * BLOCK_SIZE) this.#isTorn = false;
+      if (piece.has(block) || this.#isTorn) this.#host.started.wasted += count;
       // The remaining bytes wait for memory.
       else if (offset === block * BLOCK_SIZE && !piece.hold(block)) return taken - left;
       else {
@@ -182,6 +185,13 @@ export class WebRun {
     let index = end - this.ahead;
     while (index < end && this.#host.started.reserved.has(index)) index++;
     if (index < end) this.yieldLast(end - index);
+  }
+
+  /** Called when a piece has lost blocks. The run stores no more of the block that it has begun. */
+  restarted(piece: PartialPiece): void {
+    if (piece !== this.#piece) return;
+    const offset = this.#at % this.#host.pieceLength % BLOCK_SIZE;
+    this.#isTorn = offset > 0;
   }
 
   /** Ends the run and frees the blocks that haven't been received. May be called again. */
@@ -264,9 +274,10 @@ export class WebRun {
     // The block may also have been requested from a peer in the endgame, but our own request stands until we take it
     // back.
     const { started } = this.#host;
-    if (!started.receive(piece, block, { sender: this.source, asked: true, now: this.#host.now() })) {
-      return started.release(piece, block);
-    }
+    const isRight = piece.hashes === null ||
+      started.accepts(piece, block, { bytes: piece.bytesOf(block)!, sender: this.source });
+    if (!isRight) return started.release(piece, block);
+    started.receive(piece, block, { sender: this.source, asked: true, now: this.#host.now() });
     if (piece.free === 0) started.open.delete(piece);
     if (piece.asked(block) > 0) cancelElsewhere(piece, block, { peers: this.#host.peers(), sender: null });
   }

@@ -187,11 +187,20 @@ export class WebRun {
     if (index < end) this.yieldLast(end - index);
   }
 
-  /** Called when a piece has lost blocks. The run stores no more of the block that it has begun. */
+  /**
+   * Called when a piece has lost blocks and forgotten who was asked for the missing ones. The run goes on with those
+   * that it will send from their first byte on, unless the piece has to come from one source alone.
+   */
   restarted(piece: PartialPiece): void {
     if (piece !== this.#piece) return;
+    if (piece.failed) return this.#leave();
     const offset = this.#at % this.#host.pieceLength % BLOCK_SIZE;
     this.#isTorn = offset > 0;
+    this.#forEachBlock(piece, (block) => {
+      const isAhead = block * BLOCK_SIZE >= this.#at - piece.index * this.#host.pieceLength;
+      if (isAhead && !piece.has(block)) piece.ask(block);
+    });
+    if (piece.free === 0) this.#host.started.open.delete(piece);
   }
 
   /** Ends the run and frees the blocks that haven't been received. May be called again. */

@@ -118,3 +118,43 @@ for (const [where, budget] of [["in memory", 64 * MIB], ["on disk in parts", 8 *
     });
   }
 }
+
+Deno.test("WebRun keeps what is ahead of it when another source's wrong block is removed", async () => {
+  const stage = new RunLab(64 * MIB);
+  const { lab } = stage;
+  const run = await stage.begin({ hashes: false });
+  const piece = run.piece!;
+  await stage.send(run, BLOCK + 100);
+  await stage.peerSends(0, { wrong: true });
+  assertEquals(lab.download.wasted, BLOCK, "it was here already");
+  await stage.peerSends(4, { wrong: true });
+  await stage.answer();
+  assertEquals(
+    Array.from(piece.senders, (_, block) => piece.asked(block)).slice(2),
+    Array.from({ length: BLOCKS - 2 }, () => 1),
+  );
+  lab.download.fillAll();
+  const begins: number[] = [];
+  for (const peer of lab.peers) {
+    peer.requests.forEach((index, begin) => void (index === 0 && begins.push(begin / BLOCK)));
+  }
+  assertEquals(begins, [1]);
+  for (const peer of lab.peers) lab.answerAll(peer);
+  await stage.send(run, PIECE);
+  await settle();
+  assertEquals([stage.blamed, lab.download.have.has(0)], [["10.0.0.2"], true]);
+  // The repeated block, the removed one, and the rest of the one that the web seed had begun.
+  assertEquals(lab.download.wasted, 3 * BLOCK - 100);
+  await lab.download.stop();
+});
+
+Deno.test("WebRun leaves a piece that has to come from one source alone from now on", async () => {
+  const stage = new RunLab(64 * MIB);
+  const { started } = stage.lab.download;
+  const run = await stage.begin({ hashes: false });
+  const piece = run.piece!;
+  await stage.send(run, BLOCK + 100);
+  started.restartPiece(piece, () => true);
+  assertEquals([run.piece, run.over, piece.free], [null, true, BLOCKS]);
+  await stage.lab.download.stop();
+});

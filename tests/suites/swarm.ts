@@ -36,6 +36,7 @@ import "../swarm/peers/peer_set_test.ts";
 import "../swarm/peers/shared_connections_test.ts";
 import "../swarm/peers/turnover_test.ts";
 import "../swarm/pieces/block_hashes_test.ts";
+import "../swarm/pieces/block_proofs_test.ts";
 import "../swarm/pieces/block_stream_test.ts";
 import "../swarm/pieces/buffer_pool_test.ts";
 import "../swarm/pieces/endgame_test.ts";

@@ -145,7 +145,10 @@ export class BlockProofs {
     const piece = this.#host.started(index);
     if (piece === null || !piece.parts?.isGone(block) || !this.#isReadable(piece, block)) return null;
     const bytes = new Uint8Array(piece.blockLength(block));
-    const isHere = () => this.#host.started(index) === piece && this.#isReadable(piece, block);
+    // A block that was removed meanwhile may have come again, from somebody else.
+    const { restarts } = piece;
+    const isHere = () =>
+      piece.restarts === restarts && this.#host.started(index) === piece && this.#isReadable(piece, block);
     try {
       await this.#onDisk.read(piece, block, bytes);
     } catch (error) {

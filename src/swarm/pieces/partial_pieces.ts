@@ -63,6 +63,9 @@ export interface PartialPiecesOptions {
  */
 const RUN_BYTES = 512 * 1024;
 
+/** Blocks of a piece that the disk may spoil before the download fails. */
+const MOST_ROTTEN = 3;
+
 /** A block for {@linkcode PartialPieces.accepts}. */
 export interface OfferedBlock {
   /** All of the block. */
@@ -520,8 +523,10 @@ export class PartialPieces {
    */
   #mend(piece: PartialPiece, wrongBlocks: readonly number[]): Result {
     const { index } = piece;
+    this.#noteRotten(piece, wrongBlocks);
     this.#checking.delete(index);
-    this.trust.failed(index, new Set(wrongBlocks.map((block) => this.sourceOf(piece.senders[block]!))));
+    const lies = wrongBlocks.filter((block) => !piece.wasProven(block));
+    this.trust.failed(index, new Set(lies.map((block) => this.sourceOf(piece.senders[block]!))));
     if (this.#stopped || !this.#wanted.has(index) || this.have.has(index)) {
       this.wasted += piece.size;
       this.putBack(index);
@@ -538,8 +543,25 @@ export class PartialPieces {
   #removeWrong(piece: PartialPiece, blocks: ReadonlySet<number>): void {
     const { index } = piece;
     if (this.active.get(index) !== piece) return;
-    this.#blame(index, Array.from(blocks, (block) => piece.senders[block]!));
+    try {
+      this.#noteRotten(piece, blocks);
+    } catch (error) {
+      this.#host.diskFailed(error);
+      return this.drop(piece);
+    }
+    const lies = [...blocks].filter((block) => !piece.wasProven(block));
+    this.#blame(index, lies.map((block) => piece.senders[block]!));
     this.restartPiece(piece, (block) => blocks.has(block), false);
+  }
+
+  /**
+   * Notes which of the wrong blocks of a piece were right when they arrived.
+   *
+   * @throws {ShoalError} Of kind `storage` if the disk has spoilt several blocks, so that more of them would be vain.
+   */
+  #noteRotten(piece: PartialPiece, wrongBlocks: Iterable<number>): void {
+    for (const block of wrongBlocks) if (piece.wasProven(block)) piece.rotten++;
+    if (piece.rotten > MOST_ROTTEN) throw spoilt(piece.index);
   }
 
   /** Blames connections for blocks that are certainly wrong, once the read that brought the last of them is parsed. */
@@ -579,6 +601,16 @@ export class PartialPieces {
     this.#checking.delete(index);
     this.putBack(index);
   }
+}
+
+/** Creates the error of a disk that gives back other data than was written. */
+function spoilt(index: number): ShoalError {
+  return new ShoalError("storage", {
+    what: "cannot read what was written",
+    where: `piece ${index}`,
+    why: "the data was right when it arrived, and is wrong on disk",
+    hint: "check the disk, and whether another program writes to the files",
+  });
 }
 
 /** Creates the error of a hybrid whose v1 and v2 hashes can't both be right. */

@@ -20,6 +20,8 @@ export class PartStore {
   place = "here";
   /** Awaited before each write. */
   beforeWrite = (): Promise<void> => Promise.resolve();
+  /** Awaited after each read, before its bytes are returned. */
+  afterRead = (): Promise<void> => Promise.resolve();
   readonly #pieceSize: (index: number) => number;
 
   /** @param pieceSize Returns the size of a piece in bytes. */
@@ -38,7 +40,7 @@ export class PartStore {
   readonly readPart = (index: number, begin: number, into: Bytes): Promise<void> => {
     this.reads.push([index, begin, into.length]);
     into.set(this.bytes.get(index)!.subarray(begin, begin + into.length));
-    return Promise.resolve();
+    return this.afterRead();
   };
 
   readonly claimPiece = (index: number, place: string): Promise<boolean> => {

@@ -85,12 +85,13 @@ export class BlockProofs {
   }
 
   /**
-   * Checks a block whose bytes have just been stored in its piece.
+   * Checks a block that is about to be received.
    *
+   * @param bytes All of the block.
    * @returns `false` if the block is certainly wrong.
    */
-  accepts(piece: PartialPiece, block: number): boolean {
-    return piece.hashes === null || this.#check(piece, block, piece.bytesOf(block)!);
+  accepts(piece: PartialPiece, block: number, bytes: Bytes): boolean {
+    return piece.hashes === null || this.#check(piece, block, bytes);
   }
 
   /** Whether there is somebody to ask for hashes. */
@@ -144,7 +145,10 @@ export class BlockProofs {
     const piece = this.#host.started(index);
     if (piece === null || !piece.parts?.isGone(block) || !this.#isReadable(piece, block)) return null;
     const bytes = new Uint8Array(piece.blockLength(block));
-    const isHere = () => this.#host.started(index) === piece && this.#isReadable(piece, block);
+    // A block that was removed meanwhile may have come again, from somebody else.
+    const { restarts } = piece;
+    const isHere = () =>
+      piece.restarts === restarts && this.#host.started(index) === piece && this.#isReadable(piece, block);
     try {
       await this.#onDisk.read(piece, block, bytes);
     } catch (error) {

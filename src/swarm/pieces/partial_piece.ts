@@ -79,10 +79,15 @@ export class PartialPiece {
   startedAt: number;
   /** When the last block arrived or the piece was started, in milliseconds. */
   lastBlockAt: number;
+  /** How many times the piece was restarted. Blocks may have been removed each time. */
+  restarts = 0;
+  /** How many blocks were right when they arrived and wrong on disk. */
+  rotten = 0;
   /** Hashes of the blocks, if they are known; see {@linkcode PartialPiece.expect}. */
   hashes: Bytes | null = null;
   /**
-   * For each block, 1 if its digest is the right one, 2 if it is wrong on disk; `null` while the hashes aren't known.
+   * For each block, 1 if its digest is the right one, 2 if it is wrong on disk, 3 if that was the right one before;
+   * `null` while the hashes aren't known.
    */
   #proven: Uint8Array | null = null;
   /** Number of the connection that sent each block; 0 if the block hasn't been received. */
@@ -194,12 +199,17 @@ export class PartialPiece {
 
   /** Notes that the bytes of a block on disk have another hash. */
   doubt(block: number): void {
-    this.#proven![block] = 2;
+    this.#proven![block] = this.#proven![block] === 1 ? 3 : 2;
   }
 
   /** Returns `true` if the bytes of a block on disk have another hash. */
   isDoubtful(block: number): boolean {
-    return this.#proven?.[block] === 2;
+    return this.#proven !== null && this.#proven[block]! >= 2;
+  }
+
+  /** Returns `true` if a block had the right hash when it arrived, so that who sent it isn't to blame for the disk. */
+  wasProven(block: number): boolean {
+    return this.#proven !== null && this.#proven[block]! % 2 === 1 && this.has(block);
   }
 
   /** Returns `true` if a block has been received and has the right hash. */
@@ -346,6 +356,7 @@ export class PartialPiece {
    */
   restart(isRemoved: (block: number) => boolean, now: number): number {
     let bytes = 0;
+    this.restarts++;
     this.#asked.fill(0);
     for (let block = 0; block < this.blockCount; block++) {
       if (!this.has(block) || !isRemoved(block)) continue;

@@ -63,6 +63,17 @@ export interface PartialPiecesOptions {
  */
 const RUN_BYTES = 512 * 1024;
 
+/** Blocks of a piece that the disk may spoil before the download fails. */
+const MOST_ROTTEN = 3;
+
+/** A block for {@linkcode PartialPieces.accepts}. */
+export interface OfferedBlock {
+  /** All of the block. */
+  readonly bytes: Bytes;
+  /** Number of the connection or web seed that sent it. */
+  readonly sender: number;
+}
+
 /** Verdict on a complete piece: right, wrong and dropped, or wrong and restarted in part or whole. */
 type Result = "right" | "wrong" | "reopened";
 
@@ -99,8 +110,8 @@ export class PartialPieces {
   readonly memoryAvailable: (() => void)[] = [];
   /** Proves single blocks whose hashes are known. */
   readonly proofs: BlockProofs;
-  /** Called when a piece that isn't complete has lost blocks that were wrong, so that its requests can be withdrawn. */
-  pieceRestarted: (piece: PartialPiece) => void = () => {};
+  /** Called when a piece has lost blocks. Those that it misses count as free, whoever was asked for them. */
+  readonly pieceRestarted: ((piece: PartialPiece) => void)[] = [];
   /** Called when a piece that hasn't been downloaded is no longer to come. */
   pieceAbandoned: (index: number) => void = () => {};
   #wanted: Bitfield;
@@ -268,20 +279,27 @@ export class PartialPieces {
   }
 
   /**
-   * Takes a block whose bytes have been stored in its piece, unless it is certainly wrong: then its sender is to blame.
+   * Checks a block by its own hash, if that is known. The sender of a wrong block is to blame. Other sources may be
+   * storing bytes of the same block, so that a block is checked before it replaces them.
    *
    * @param block Number of a block that hasn't been received.
    * @returns `false` if the block is wrong. Its request stands; see {@linkcode PartialPieces.release}.
    */
-  receive(piece: PartialPiece, block: number, options: ReceiveBlockOptions): boolean {
-    if (!this.proofs.accepts(piece, block)) {
-      this.wasted += piece.blockLength(block);
-      this.#blame(piece.index, [options.sender]);
-      return false;
-    }
+  accepts(piece: PartialPiece, block: number, { bytes, sender }: OfferedBlock): boolean {
+    if (this.proofs.accepts(piece, block, bytes)) return true;
+    this.wasted += bytes.length;
+    this.#blame(piece.index, [sender]);
+    return false;
+  }
+
+  /**
+   * Takes a block whose bytes have been stored in its piece, if {@linkcode PartialPieces.accepts} allowed it.
+   *
+   * @param block Number of a block that hasn't been received.
+   */
+  receive(piece: PartialPiece, block: number, options: ReceiveBlockOptions): void {
     piece.receive(block, options);
     if (piece.hashes !== null) this.proofs.readable(piece.index);
-    return true;
   }
 
   /** Ends the wait for block hashes of pieces whose memory is needed elsewhere, and of all if `all` is set. */
@@ -355,16 +373,19 @@ export class PartialPieces {
   }
 
   /**
-   * Restarts a failed piece without some of its blocks. The piece keeps its memory.
+   * Restarts a piece without some of its blocks. The piece keeps its memory.
    *
-   * @param piece A piece that failed its hash check.
+   * @param piece A piece that failed its hash check, or has wrong blocks.
    * @param isRemoved Returns `true` if a block is requested again.
+   * @param failed Whether the piece should come from one source alone from now on.
    */
-  restartPiece(piece: PartialPiece, isRemoved: (block: number) => boolean): void {
+  restartPiece(piece: PartialPiece, isRemoved: (block: number) => boolean, failed = true): void {
     this.parole.release(piece, { complete: false });
     this.wasted += piece.restart(isRemoved, this.#platform.now());
+    piece.failed = failed;
     piece.provenOnly = false;
     this.open.add(piece);
+    for (const tell of this.pieceRestarted) tell(piece);
   }
 
   /** Checks and writes a complete piece. */
@@ -502,16 +523,17 @@ export class PartialPieces {
    */
   #mend(piece: PartialPiece, wrongBlocks: readonly number[]): Result {
     const { index } = piece;
+    this.#noteRotten(piece, wrongBlocks);
     this.#checking.delete(index);
-    this.trust.failed(index, new Set(wrongBlocks.map((block) => this.sourceOf(piece.senders[block]!))));
+    const lies = wrongBlocks.filter((block) => !piece.wasProven(block));
+    this.trust.failed(index, new Set(lies.map((block) => this.sourceOf(piece.senders[block]!))));
     if (this.#stopped || !this.#wanted.has(index) || this.have.has(index)) {
       this.wasted += piece.size;
       this.putBack(index);
       return "wrong";
     }
     const wrong = new Set(wrongBlocks);
-    this.restartPiece(piece, (block) => wrong.has(block));
-    piece.failed = this.suspects(index);
+    this.restartPiece(piece, (block) => wrong.has(block), false);
     this.proofs.mended(piece);
     this.active.set(index, piece);
     return "reopened";
@@ -521,10 +543,25 @@ export class PartialPieces {
   #removeWrong(piece: PartialPiece, blocks: ReadonlySet<number>): void {
     const { index } = piece;
     if (this.active.get(index) !== piece) return;
-    this.#blame(index, Array.from(blocks, (block) => piece.senders[block]!));
-    this.restartPiece(piece, (block) => blocks.has(block));
-    piece.failed = this.suspects(index);
-    this.pieceRestarted(piece);
+    try {
+      this.#noteRotten(piece, blocks);
+    } catch (error) {
+      this.#host.diskFailed(error);
+      return this.drop(piece);
+    }
+    const lies = [...blocks].filter((block) => !piece.wasProven(block));
+    this.#blame(index, lies.map((block) => piece.senders[block]!));
+    this.restartPiece(piece, (block) => blocks.has(block), false);
+  }
+
+  /**
+   * Notes which of the wrong blocks of a piece were right when they arrived.
+   *
+   * @throws {ShoalError} Of kind `storage` if the disk has spoilt several blocks, so that more of them would be vain.
+   */
+  #noteRotten(piece: PartialPiece, wrongBlocks: Iterable<number>): void {
+    for (const block of wrongBlocks) if (piece.wasProven(block)) piece.rotten++;
+    if (piece.rotten > MOST_ROTTEN) throw spoilt(piece.index);
   }
 
   /** Blames connections for blocks that are certainly wrong, once the read that brought the last of them is parsed. */
@@ -564,6 +601,16 @@ export class PartialPieces {
     this.#checking.delete(index);
     this.putBack(index);
   }
+}
+
+/** Creates the error of a disk that gives back other data than was written. */
+function spoilt(index: number): ShoalError {
+  return new ShoalError("storage", {
+    what: "cannot read what was written",
+    where: `piece ${index}`,
+    why: "the data was right when it arrived, and is wrong on disk",
+    hint: "check the disk, and whether another program writes to the files",
+  });
 }
 
 /** Creates the error of a hybrid whose v1 and v2 hashes can't both be right. */

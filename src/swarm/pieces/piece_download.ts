@@ -107,10 +107,10 @@ export class PieceDownload {
         this.fillAll();
       }) ?? null;
     this.started.proofs.caughtUp = () => queueMicrotask(() => this.fillAll());
-    this.started.pieceRestarted = (piece) => {
+    this.started.pieceRestarted.push((piece) => {
       this.#withdraw(piece);
       this.#freed = true;
-    };
+    });
     this.started.pieceVerified.push((right) => {
       if ((this.#strategy.starved && !this.#pool.isBehind || !right) && !this.#stopped) this.fillAll();
     });
@@ -460,13 +460,19 @@ export class PieceDownload {
       this.started.wasted += block.length;
       return;
     }
-    piece.put(block.begin, block.source, block.at, block.length);
-    if (!this.started.receive(piece, number, { sender: peer.number, asked, now: peer.lastReceived })) {
+    const { source, at } = block;
+    const isRight = piece.hashes === null || this.started.accepts(piece, number, {
+      bytes: source.subarray(at, at + block.length),
+      sender: peer.number,
+    });
+    if (!isRight) {
       if (!asked) piece.ask(number); // so that the memory that was taken for the block is released
       this.started.release(piece, number);
       this.#freed = true;
       return;
     }
+    piece.put(block.begin, source, at, block.length);
+    this.started.receive(piece, number, { sender: peer.number, asked, now: peer.lastReceived });
     peer.snubbed = peer.quiet = false;
     if (piece.free === 0) this.#open.delete(piece);
     if (piece.asked(number) > 0) cancelElsewhere(piece, number, { peers: this.#host.peers(), sender: peer });
@@ -634,8 +640,6 @@ export class PieceDownload {
   /** Passes a failed piece to another peer, which sends all of it. The piece keeps its memory. */
   #passOn(piece: PartialPiece): void {
     this.started.restartPiece(piece, () => true);
-    this.#withdraw(piece);
-    this.#freed = true;
   }
 
   #withdraw({ index }: PartialPiece): void {

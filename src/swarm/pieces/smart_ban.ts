@@ -155,14 +155,14 @@ export class SmartBan {
       return verdict;
     }
     const senders = Array.from(piece.senders, (connection) => this.#host.hostOf(connection));
-    // Who sent all blocks is to blame, whichever of them are wrong.
-    const isOnly = new Set(senders).size === 1;
+    // Who sent all blocks is to blame, whichever of them are wrong. What has been right before is spoilt by the disk.
+    const isOnly = piece.hashes === null && new Set(senders).size === 1;
     if (isOnly) this.#report(index, senders, [senders[0]!]);
     const wrongBlocks = await this.#wrongBlocks.find(piece, verdict);
     const digests = wrongBlocks === null && !isOnly ? await this.#digests(piece, verdict) : [];
     if (this.#onDisk.isMoved(piece)) return null;
     if (wrongBlocks !== null) {
-      const guilty = wrongBlocks.map((block) => senders[block]!);
+      const guilty = wrongBlocks.filter((block) => !piece.wasProven(block)).map((block) => senders[block]!);
       if (!isOnly) this.#report(index, guilty, guilty);
     } else if (!isOnly) {
       this.#report(index, senders, this.#evidence.failed(index, { digests, senders }));

@@ -25,7 +25,7 @@ export interface Urgency {
   /** The pieces that a reader waits for right now. */
   readonly awaited: ReadonlySet<number>;
   /**
-   * For missing pieces in which readers are, the blocks from which they read on. Where blocks can be proven one by one,
+   * For missing pieces in which readers are or for which they wait, the blocks from which they read on. Where blocks can be proven one by one,
    * these and the following ones are requested first. No reader is inside a piece when absent.
    */
   readonly positions?: ReadonlyMap<number, readonly number[]>;
@@ -44,10 +44,10 @@ export interface ReadersHost {
   prioritise(urgency: Urgency): void;
 }
 
-/** A reader waiting for a piece. */
+/** A reader waiting for a piece, or for a block of it. */
 interface Waiter {
   readonly reader: PieceReader;
-  /** Block of the piece that is read next, which may be awaited alone. The reader may move meanwhile. */
+  /** Number of the block. The reader may be elsewhere by now: it may read several places at a time. */
   readonly block: number;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
@@ -65,6 +65,8 @@ export class Readers {
   readonly #isReadable: (index: number, block: number) => boolean;
   /** The pieces that were awaited when the download was told last. */
   #told: ReadonlySet<number> = new Set();
+  /** Those of them for which nobody waited at the last turn, and nobody has since. */
+  #idle = new Set<number>();
   #over = false;
 
   /**
@@ -92,13 +94,12 @@ export class Readers {
   #positions(): ReadonlyMap<number, readonly number[]> {
     const positions = new Map<number, number[]>();
     const add = (index: number, block: number) => {
+      if (this.#host().have.has(index)) return;
       const others = positions.get(index) ?? [];
       if (!others.includes(block)) positions.set(index, [...others, block]);
     };
     for (const [index, waiters] of this.#waiters) for (const { block } of waiters) add(index, block);
-    for (const { window: { first, end }, position } of this.#readers) {
-      if (end > first && !this.#host().have.has(first)) add(first, position);
-    }
+    for (const { window: { first, end }, position } of this.#readers) if (end > first) add(first, position);
     return positions;
   }
 
@@ -128,10 +129,21 @@ export class Readers {
     if (!waiters) return;
     for (const waiter of [...waiters]) {
       if (!this.#isReadable(index, waiter.block)) continue;
-      // The piece stays urgent: the reader goes on with its next block.
+      // The piece stays urgent until the next turn but one: the reader goes on with its next block.
       this.#forget(index, waiter);
       waiter.resolve();
     }
+  }
+
+  /**
+   * Regular work: tells the download of pieces that nobody has waited for since the last turn. A reader that stops
+   * reading would keep such a piece urgent for ever.
+   */
+  turn(): void {
+    const idle = new Set([...this.#told].filter((index) => !this.#waiters.has(index)));
+    const isOver = [...idle].some((index) => this.#idle.has(index));
+    this.#idle = idle;
+    if (isOver) this.#changed();
   }
 
   /** Settles waits after a recheck or a new selection of files. Those for pieces that aren't to come are rejected. */
@@ -165,10 +177,12 @@ export class Readers {
     if (!this.#readers.has(reader)) return Promise.reject(closedError());
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#host().have.has(index)) return Promise.resolve();
-    if (this.#isReadable(index, reader.position)) return Promise.resolve();
+    const block = index === reader.window.first ? reader.position : 0;
+    if (this.#isReadable(index, block)) return Promise.resolve();
     if (!this.#host().wants(index)) return Promise.reject(unwantedError());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter = { reader, block: reader.position, resolve, reject };
+    this.#idle.delete(index);
+    const waiter = { reader, block, resolve, reject };
     const waiters = this.#waiters.get(index) ?? new Set();
     this.#waiters.set(index, waiters.add(waiter));
     const giveUp = () => {

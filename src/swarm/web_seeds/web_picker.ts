@@ -76,6 +76,9 @@ export class WebPicker implements WebRunHost {
     this.pieceLength = options.pieceLength;
     this.totalLength = options.totalLength;
     this.#options = options;
+    download.started.pieceRestarted.push((piece) => {
+      for (const run of [...this.#runs.keys()]) run.restarted(piece);
+    });
     download.waits.others.push((tell) => {
       for (const [run, source] of this.#runs) run.waits(tell, waitOf(source));
     });
@@ -207,7 +210,7 @@ export class WebPicker implements WebRunHost {
     }
     if (!best) return null;
     const { piece, first, end } = best;
-    if (this.started.suspects(piece.index)) {
+    if (piece.failed) {
       // A failed piece must come from one source completely.
       if (piece.received > 0 || !this.mayOwn(piece, source.number)) return null;
     }

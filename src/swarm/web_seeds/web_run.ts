@@ -52,8 +52,10 @@ export class WebRun {
   #at: number;
   #end: number;
   #piece: PartialPiece | null = null;
-  /** The block that is arriving. */
+  /** The block that is arriving, of a piece that isn't held whole. */
   #block: Bytes | null = null;
+  /** Whether the piece was restarted while the block was arriving, so that its first bytes may be another source's. */
+  #isTorn = false;
   #over = false;
 
   constructor(host: WebRunHost, options: WebRunOptions) {
@@ -143,11 +145,14 @@ export class WebRun {
       const block = Math.floor(offset / BLOCK_SIZE);
       const length = piece.blockLength(block);
       const count = Math.min(left, block * BLOCK_SIZE + length - offset);
+      if (offset === block * BLOCK_SIZE) this.#isTorn = false;
+      if (piece.has(block) || this.#isTorn) this.#host.started.wasted += count;
       // The remaining bytes wait for memory.
-      if (offset === block * BLOCK_SIZE && !piece.has(block) && !piece.hold(block)) return taken - left;
-      this.#put(piece, source.subarray(from, from + count), offset);
-      if (piece.has(block)) this.#host.started.wasted += count;
-      else if (offset + count === block * BLOCK_SIZE + length) this.#received(piece, block);
+      else if (offset === block * BLOCK_SIZE && !piece.hold(block)) return taken - left;
+      else {
+        this.#put(piece, source.subarray(from, from + count), offset);
+        if (offset + count === block * BLOCK_SIZE + length) this.#received(piece, block);
+      }
       from += count;
       left -= count;
       this.#at += count;
@@ -180,6 +185,22 @@ export class WebRun {
     let index = end - this.ahead;
     while (index < end && this.#host.started.reserved.has(index)) index++;
     if (index < end) this.yieldLast(end - index);
+  }
+
+  /**
+   * Called when a piece has lost blocks and forgotten who was asked for the missing ones. The run goes on with those
+   * that it will send from their first byte on, unless the piece has to come from one source alone.
+   */
+  restarted(piece: PartialPiece): void {
+    if (piece !== this.#piece) return;
+    if (piece.failed) return this.#leave();
+    const offset = this.#at % this.#host.pieceLength % BLOCK_SIZE;
+    this.#isTorn = offset > 0;
+    this.#forEachBlock(piece, (block) => {
+      const isAhead = block * BLOCK_SIZE >= this.#at - piece.index * this.#host.pieceLength;
+      if (isAhead && !piece.has(block)) piece.ask(block);
+    });
+    if (piece.free === 0) this.#host.started.open.delete(piece);
   }
 
   /** Ends the run and frees the blocks that haven't been received. May be called again. */
@@ -216,22 +237,17 @@ export class WebRun {
     return piece.has(block) || piece.hold(block);
   }
 
-  /**
-   * Stores bytes in a piece. Blocks are assembled here: a part may lose its memory unless a block is whole, and another
-   * source may send the block meanwhile, perhaps with other bytes, and it may be removed again as wrong.
-   */
+  /** Stores bytes in a piece. Blocks are assembled here, since a part may lose its memory unless a block is whole. */
   #put(piece: PartialPiece, bytes: Bytes, offset: number): void {
+    if (piece.parts === null) return piece.put(offset, bytes, 0, bytes.length);
     const at = offset % BLOCK_SIZE;
-    const block = (offset - at) / BLOCK_SIZE;
-    const length = piece.blockLength(block);
-    const isWhole = at === 0 && bytes.length === length;
-    if (!isWhole) {
-      this.#block ??= new Uint8Array(BLOCK_SIZE);
-      this.#block.set(bytes, at);
-    }
-    if (at + bytes.length < length || piece.has(block)) return;
-    piece.hold(block, { force: true });
-    piece.put(offset - at, isWhole ? bytes : this.#block!, 0, length);
+    const length = piece.blockLength((offset - at) / BLOCK_SIZE);
+    if (at === 0 && bytes.length === length) return piece.put(offset, bytes, 0, length);
+    this.#block ??= new Uint8Array(BLOCK_SIZE);
+    this.#block.set(bytes, at);
+    if (at + bytes.length < length) return;
+    piece.hold((offset - at) / BLOCK_SIZE, { force: true });
+    piece.put(offset - at, this.#block, 0, length);
   }
 
   #take(piece: PartialPiece): void {
@@ -267,9 +283,10 @@ export class WebRun {
     // The block may also have been requested from a peer in the endgame, but our own request stands until we take it
     // back.
     const { started } = this.#host;
-    if (!started.receive(piece, block, { sender: this.source, asked: true, now: this.#host.now() })) {
-      return started.release(piece, block);
-    }
+    const isRight = piece.hashes === null ||
+      started.accepts(piece, block, { bytes: piece.bytesOf(block)!, sender: this.source });
+    if (!isRight) return started.release(piece, block);
+    started.receive(piece, block, { sender: this.source, asked: true, now: this.#host.now() });
     if (piece.free === 0) started.open.delete(piece);
     if (piece.asked(block) > 0) cancelElsewhere(piece, block, { peers: this.#host.peers(), sender: null });
   }

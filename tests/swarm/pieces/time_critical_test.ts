@@ -104,27 +104,59 @@ Deno.test("Readers find what is there when the check is over", async () => {
   assertEquals(told(), { pieces: [5], awaited: [] });
 });
 
-Deno.test("Readers wake each wait of one reader for its own block, and make all of these blocks urgent", async () => {
-  let last: Urgency | null = null;
+Deno.test("Readers wake each wait of a reader by the block that it is for, and have all of them fetched", async () => {
   const readable = new Set<number>();
-  const readers = new Readers(
-    () => ({ have: new Set(), wants: () => true, prioritise: (urgency: Urgency) => last = urgency }),
-    (_, block) => readable.has(block),
-  );
+  let last: Urgency | null = null;
+  const host = { have: new Set<number>(), wants: () => true, prioritise: (urgency: Urgency) => void (last = urgency) };
+  const readers = new Readers(() => host, (_, block) => readable.has(block));
   const reader = readers.open();
   const woken: number[] = [];
-  const waits = [5, 300].map((block) => {
-    reader.move({ first: 0, end: 1 }, block);
-    return reader.wait(0).then(() => woken.push(block));
-  });
-  assertEquals((last as Urgency | null)!.positions!.get(0)!.toSorted((a, b) => a - b), [5, 300]);
-  for (const block of [5, 300]) {
-    readable.add(block);
-    readers.readable(0);
-    await settle();
-    assertEquals(woken.at(-1), block);
+  for (const block of [5, 500]) {
+    reader.move({ first: 0, end: 2 }, block);
+    void reader.wait(0).then(() => woken.push(block));
   }
-  await Promise.all(waits);
+  assertEquals(last!.positions, new Map([[0, [5, 500]]]));
+  readable.add(5);
+  readers.readable(0);
+  await settle();
+  assertEquals(woken, [5]);
+  readable.add(500);
+  readers.readable(0);
+  await settle();
+  assertEquals(woken, [5, 500]);
+});
+
+Deno.test("Readers tell the download when nobody has waited for a piece for some time", async () => {
+  let readable = -1;
+  const told: number[][] = [];
+  const prioritise = ({ awaited }: Urgency) => void told.push([...awaited]);
+  const readers = new Readers(() => ({ have: new Set(), wants: () => true, prioritise }), (_, block) => {
+    return block <= readable;
+  });
+  const reader = readers.open();
+  const read = async (block: number) => {
+    reader.move({ first: 3, end: 4 }, block);
+    const wait = reader.wait(3);
+    readable = block;
+    readers.readable(3);
+    await wait;
+  };
+  await read(0);
+  assertEquals(told.splice(0), [[], [3]]);
+  for (let block = 1; block < 10; block++) {
+    readers.turn();
+    await read(block);
+  }
+  assertEquals(told, [], "it goes on reading");
+  readers.turn();
+  assertEquals(told, []);
+  readers.turn();
+  assertEquals(told.splice(0), [[]], "it has stopped");
+  readers.turn();
+  readers.turn();
+  assertEquals(told, []);
+  await read(10);
+  assertEquals(told, [[3]]);
 });
 
 const urgent = (pieces: number[], awaited: number[] = []): Urgency => ({ pieces, awaited: new Set(awaited) });

@@ -144,7 +144,10 @@ export class BlockProofs {
     const piece = this.#host.started(index);
     if (piece === null || !piece.parts?.isGone(block) || !this.#isReadable(piece, block)) return null;
     const bytes = new Uint8Array(piece.blockLength(block));
-    const isHere = () => this.#host.started(index) === piece && this.#isReadable(piece, block);
+    // The block may be removed meanwhile, and come again from somebody else, who isn't to blame for the old bytes.
+    const sender = piece.senders[block];
+    const isHere = () =>
+      this.#host.started(index) === piece && this.#isReadable(piece, block) && piece.senders[block] === sender;
     try {
       await this.#onDisk.read(piece, block, bytes);
     } catch (error) {

@@ -57,5 +57,4 @@ import "../swarm/web_seeds/web_files_test.ts";
 import "../swarm/web_seeds/web_picker_test.ts";
 import "../swarm/web_seeds/web_run_test.ts";
 import "../swarm/web_seeds/web_reply_test.ts";
-import "../swarm/web_seeds/web_run_test.ts";
 import "../swarm/web_seeds/web_seed_test.ts";

@@ -115,8 +115,8 @@ export class ResumeKeeper {
    */
   async put(state: ResumeState): Promise<void> {
     await this.#makeFolder();
-    await this.idle();
-    await this.#writeTo(await this.#pathOf(state.folder), state);
+    const path = await this.#pathOf(state.folder);
+    await this.#inTurn(() => this.#writeTo(path, state));
   }
 
   /**
@@ -164,10 +164,19 @@ export class ResumeKeeper {
   /** Saves the current state. Never rejects. */
   async save(): Promise<void> {
     if (!this.#options.isOwn()) return;
-    while (this.#saving !== null) await this.#saving;
-    this.#saving = this.#write().catch((thrown) => this.#warn(thrown));
-    await this.#saving;
-    this.#saving = null;
+    await this.#inTurn(() => this.#write()).catch((thrown) => this.#warn(thrown));
+  }
+
+  /** Runs a save when no other one is under way. Two at a time could write the same draft. */
+  async #inTurn(save: () => Promise<void>): Promise<void> {
+    await this.idle();
+    const saving = save();
+    this.#saving = saving.catch(() => {}); // whoever saves hears of the error
+    try {
+      await saving;
+    } finally {
+      this.#saving = null;
+    }
   }
 
   /** Stops the timer. A save under way goes on; {@linkcode ResumeKeeper.idle} waits for it. */

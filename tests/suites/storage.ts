@@ -22,6 +22,7 @@ import "../storage/storage_operations_faults_test.ts";
 import "../storage/storage_operations_test.ts";
 import "../storage/read_cache_test.ts";
 import "../storage/resume_plan_test.ts";
+import "../storage/resume_keeper_test.ts";
 import "../storage/resume_state_test.ts";
 import "../storage/storage_selection_faults_test.ts";
 import "../storage/storage_selection_test.ts";

@@ -169,7 +169,7 @@ export class ResumeKeeper {
 
   /** Runs a save when no other one is under way. Two at a time could write the same draft. */
   async #inTurn(save: () => Promise<void>): Promise<void> {
-    await this.idle();
+    while (this.#saving !== null) await this.#saving; // here, so that the next save begins in the same turn
     const saving = save();
     this.#saving = saving.catch(() => {}); // whoever saves hears of the error
     try {

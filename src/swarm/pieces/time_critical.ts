@@ -25,7 +25,7 @@ export interface Urgency {
   /** The pieces that a reader waits for right now. */
   readonly awaited: ReadonlySet<number>;
   /**
-   * For missing pieces in which readers are, the blocks from which they read on. Where blocks can be proven one by one,
+   * For missing pieces in which readers are or for which they wait, the blocks from which they read on. Where blocks can be proven one by one,
    * these and the following ones are requested first. No reader is inside a piece when absent.
    */
   readonly positions?: ReadonlyMap<number, readonly number[]>;
@@ -44,9 +44,11 @@ export interface ReadersHost {
   prioritise(urgency: Urgency): void;
 }
 
-/** A reader waiting for a piece. */
+/** A reader waiting for a piece, or for a block of it. */
 interface Waiter {
   readonly reader: PieceReader;
+  /** Number of the block. The reader may be elsewhere by now: it may read several places at a time. */
+  readonly block: number;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
 }
@@ -89,11 +91,13 @@ export class Readers {
 
   #positions(): ReadonlyMap<number, readonly number[]> {
     const positions = new Map<number, number[]>();
-    for (const { window: { first, end }, position } of this.#readers) {
-      if (end <= first || this.#host().have.has(first)) continue;
-      const others = positions.get(first) ?? [];
-      if (!others.includes(position)) positions.set(first, [...others, position]);
-    }
+    const add = (index: number, block: number) => {
+      if (this.#host().have.has(index)) return;
+      const others = positions.get(index) ?? [];
+      if (!others.includes(block)) positions.set(index, [...others, block]);
+    };
+    for (const [index, waiters] of this.#waiters) for (const { block } of waiters) add(index, block);
+    for (const { window: { first, end }, position } of this.#readers) if (end > first) add(first, position);
     return positions;
   }
 
@@ -122,7 +126,7 @@ export class Readers {
     const waiters = this.#waiters.get(index);
     if (!waiters) return;
     for (const waiter of [...waiters]) {
-      if (!this.#isReadable(index, waiter.reader.position)) continue;
+      if (!this.#isReadable(index, waiter.block)) continue;
       // The piece stays urgent: the reader goes on with its next block.
       this.#forget(index, waiter);
       waiter.resolve();
@@ -160,10 +164,11 @@ export class Readers {
     if (!this.#readers.has(reader)) return Promise.reject(closedError());
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#host().have.has(index)) return Promise.resolve();
-    if (this.#isReadable(index, reader.position)) return Promise.resolve();
+    const block = index === reader.window.first ? reader.position : 0;
+    if (this.#isReadable(index, block)) return Promise.resolve();
     if (!this.#host().wants(index)) return Promise.reject(unwantedError());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter = { reader, resolve, reject };
+    const waiter = { reader, block, resolve, reject };
     const waiters = this.#waiters.get(index) ?? new Set();
     this.#waiters.set(index, waiters.add(waiter));
     const giveUp = () => {

@@ -147,6 +147,22 @@ Deno.test("TorrentReader takes requests back when it seeks within a piece, and b
   await lab.lab.download.stop();
 });
 
+Deno.test("TorrentReader serves two reads at a time as soon as the block of each is proven", async () => {
+  const lab = new StreamLab(16 * MIB, 16 * MIB);
+  const peer = lab.lab.peer();
+  const reader = lab.open();
+  const one = watch(reader.read(0, { length: BLOCK }));
+  const two = watch(reader.read(8 * MIB, { length: BLOCK }));
+  await settle();
+  lab.hashes.answerAll();
+  lab.lab.answer(peer, { begin: 0 });
+  await settle();
+  assertEquals([one.done, two.done], [true, false]);
+  await lab.serve(() => two.done);
+  assertEquals([await one.read, await two.read], [lab.right(0, BLOCK), lab.right(8 * MIB, 8 * MIB + BLOCK)]);
+  await lab.lab.download.stop();
+});
+
 Deno.test("TorrentReader gives no wrong block, and gets it from another peer at once", async () => {
   const lab = new StreamLab(4 * MIB, 4 * MIB);
   const liar = lab.lab.peer();

@@ -104,6 +104,28 @@ Deno.test("Readers find what is there when the check is over", async () => {
   assertEquals(told(), { pieces: [5], awaited: [] });
 });
 
+Deno.test("Readers wake each wait of a reader by the block that it is for, and have all of them fetched", async () => {
+  const readable = new Set<number>();
+  let last: Urgency | null = null;
+  const host = { have: new Set<number>(), wants: () => true, prioritise: (urgency: Urgency) => void (last = urgency) };
+  const readers = new Readers(() => host, (_, block) => readable.has(block));
+  const reader = readers.open();
+  const woken: number[] = [];
+  for (const block of [5, 500]) {
+    reader.move({ first: 0, end: 2 }, block);
+    void reader.wait(0).then(() => woken.push(block));
+  }
+  assertEquals(last!.positions, new Map([[0, [5, 500]]]));
+  readable.add(5);
+  readers.readable(0);
+  await settle();
+  assertEquals(woken, [5]);
+  readable.add(500);
+  readers.readable(0);
+  await settle();
+  assertEquals(woken, [5, 500]);
+});
+
 const urgent = (pieces: number[], awaited: number[] = []): Urgency => ({ pieces, awaited: new Set(awaited) });
 
 Deno.test("PieceDownload begins with what is urgent, with whoever has it", () => {

@@ -352,6 +352,7 @@ export class TorrentCore {
     const metadata = this.content === null ? this.search?.progress ?? 0 : 0;
     this.reason.noteArrivals(now, this.swarm.arriving + (this.content?.downloaded ?? 0) + metadata);
     if (!this.attached) return rest;
+    this.reading.readers.turn();
     const content = this.content!;
     if (this.wish !== "run") content.download.makeRoom();
     content.tick(now, seconds);

@@ -65,6 +65,8 @@ export class Readers {
   readonly #isReadable: (index: number, block: number) => boolean;
   /** The pieces that were awaited when the download was told last. */
   #told: ReadonlySet<number> = new Set();
+  /** Those of them for which nobody waited at the last turn, and nobody has since. */
+  #idle = new Set<number>();
   #over = false;
 
   /**
@@ -127,10 +129,21 @@ export class Readers {
     if (!waiters) return;
     for (const waiter of [...waiters]) {
       if (!this.#isReadable(index, waiter.block)) continue;
-      // The piece stays urgent: the reader goes on with its next block.
+      // The piece stays urgent until the next turn but one: the reader goes on with its next block.
       this.#forget(index, waiter);
       waiter.resolve();
     }
+  }
+
+  /**
+   * Regular work: tells the download of pieces that nobody has waited for since the last turn. A reader that stops
+   * reading would keep such a piece urgent for ever.
+   */
+  turn(): void {
+    const idle = new Set([...this.#told].filter((index) => !this.#waiters.has(index)));
+    const isOver = [...idle].some((index) => this.#idle.has(index));
+    this.#idle = idle;
+    if (isOver) this.#changed();
   }
 
   /** Settles waits after a recheck or a new selection of files. Those for pieces that aren't to come are rejected. */
@@ -168,6 +181,7 @@ export class Readers {
     if (this.#isReadable(index, block)) return Promise.resolve();
     if (!this.#host().wants(index)) return Promise.reject(unwantedError());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#idle.delete(index);
     const waiter = { reader, block, resolve, reject };
     const waiters = this.#waiters.get(index) ?? new Set();
     this.#waiters.set(index, waiters.add(waiter));

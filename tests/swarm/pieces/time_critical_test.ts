@@ -126,6 +126,39 @@ Deno.test("Readers wake each wait of a reader by the block that it is for, and h
   assertEquals(woken, [5, 500]);
 });
 
+Deno.test("Readers tell the download when nobody has waited for a piece for some time", async () => {
+  let readable = -1;
+  const told: number[][] = [];
+  const prioritise = ({ awaited }: Urgency) => void told.push([...awaited]);
+  const readers = new Readers(() => ({ have: new Set(), wants: () => true, prioritise }), (_, block) => {
+    return block <= readable;
+  });
+  const reader = readers.open();
+  const read = async (block: number) => {
+    reader.move({ first: 3, end: 4 }, block);
+    const wait = reader.wait(3);
+    readable = block;
+    readers.readable(3);
+    await wait;
+  };
+  await read(0);
+  assertEquals(told.splice(0), [[], [3]]);
+  for (let block = 1; block < 10; block++) {
+    readers.turn();
+    await read(block);
+  }
+  assertEquals(told, [], "it goes on reading");
+  readers.turn();
+  assertEquals(told, []);
+  readers.turn();
+  assertEquals(told.splice(0), [[]], "it has stopped");
+  readers.turn();
+  readers.turn();
+  assertEquals(told, []);
+  await read(10);
+  assertEquals(told, [[3]]);
+});
+
 const urgent = (pieces: number[], awaited: number[] = []): Urgency => ({ pieces, awaited: new Set(awaited) });
 
 Deno.test("PieceDownload begins with what is urgent, with whoever has it", () => {

@@ -77,7 +77,7 @@ export class BlockProofs {
 
   /** Called when the wrong blocks of a piece have been removed. All others are right. */
   mended(piece: PartialPiece): void {
-    const hashes = this.#hashes.get(piece.index);
+    const hashes = this.#hashes.get(piece.index) ?? piece.hashes;
     if (hashes === null) return;
     piece.expect(hashes);
     for (let block = 0; block < piece.blockCount; block++) if (piece.has(block)) piece.prove(block);

@@ -196,11 +196,7 @@ export class WebRun {
     if (piece.failed) return this.#leave();
     const offset = this.#at % this.#host.pieceLength % BLOCK_SIZE;
     this.#isTorn = offset > 0;
-    this.#forEachBlock(piece, (block) => {
-      const isAhead = block * BLOCK_SIZE >= this.#at - piece.index * this.#host.pieceLength;
-      if (isAhead && !piece.has(block)) piece.ask(block);
-    });
-    if (piece.free === 0) this.#host.started.open.delete(piece);
+    this.#ask(piece);
   }
 
   /** Ends the run and frees the blocks that haven't been received. May be called again. */
@@ -252,6 +248,11 @@ export class WebRun {
 
   #take(piece: PartialPiece): void {
     this.#piece = piece;
+    this.#ask(piece);
+  }
+
+  /** Marks the blocks that the run will bring as requested. */
+  #ask(piece: PartialPiece): void {
     this.#forEachBlock(piece, (block) => {
       if (!piece.has(block)) piece.ask(block);
     });
@@ -291,10 +292,14 @@ export class WebRun {
     if (piece.asked(block) > 0) cancelElsewhere(piece, block, { peers: this.#host.peers(), sender: null });
   }
 
-  /** Visits the blocks of a piece from the current position to the end of the run or of the piece. */
+  /**
+   * Visits the blocks of a piece from the current position to the end of the run or of the piece, without the one that
+   * has begun if the run won't bring it.
+   */
   #forEachBlock(piece: PartialPiece, visit: (block: number) => void): void {
     const start = piece.index * this.#host.pieceLength;
     const end = Math.min(this.#end - start, piece.size);
-    for (let block = Math.floor((this.#at - start) / BLOCK_SIZE); block * BLOCK_SIZE < end; block++) visit(block);
+    const at = (this.#at - start) / BLOCK_SIZE;
+    for (let block = this.#isTorn ? Math.ceil(at) : Math.floor(at); block * BLOCK_SIZE < end; block++) visit(block);
   }
 }

@@ -22,6 +22,7 @@ import "../../swarm/pieces/large_pieces_on_disk_test.ts";
 import "../../swarm/pieces/block_stream_test.ts";
 import "../../swarm/pieces/piece_download_property_test.ts";
 import "../../swarm/pieces/wrong_blocks_test.ts";
+import "../../swarm/web_seeds/web_run_test.ts";
 import "../../tracker/announcer_change_test.ts";
 import "../../ui/dashboard_test.ts";
 import "../../ui/live_region_test.ts";

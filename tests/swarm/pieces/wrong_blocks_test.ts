@@ -2,9 +2,6 @@ import { assert, assertEquals, assertLess, assertLessOrEqual } from "@std/assert
 import { Bitfield } from "../../../src/base/bitfield.ts";
 import { MemoryBudget } from "../../../src/base/memory_budget.ts";
 import type { Peer } from "../../../src/peer/mod.ts";
-import { startDigest } from "../../../src/platform/start_digest.ts";
-import { BlockProofs, type BlockProofsOptions } from "../../../src/swarm/pieces/block_proofs.ts";
-import type { PartialPiece } from "../../../src/swarm/pieces/partial_piece.ts";
 import { fc, tries } from "../../support/property.ts";
 import { HeldHashes } from "../../support/held_hashes.ts";
 import { MerkleTorrent } from "../../support/merkle_torrent.ts";
@@ -279,38 +276,4 @@ Deno.test("PieceDownload completes with liars and hashes that come, or don't, at
     }),
     { numRuns: tries(60) },
   );
-});
-
-Deno.test("BlockProofs.load() blames nobody for bytes that another peer's have replaced while they were read", async () => {
-  for (const replaced of [false, true]) {
-    const blamed: number[] = [];
-    const piece = {
-      hashes: new Uint8Array(32),
-      senders: [1],
-      blockCount: 1,
-      parts: { isGone: () => true, isOnDisk: () => true },
-      blockLength: () => 16,
-      has: () => true,
-      isDoubtful: () => false,
-      doubt() {},
-    };
-    const parts = {
-      hashes: {},
-      platform: { digest: startDigest },
-      onDisk: {
-        isMoved: () => false,
-        read: () => {
-          if (replaced) piece.senders[0] = 2;
-          return Promise.resolve();
-        },
-      },
-    } as unknown as BlockProofsOptions;
-    const started = piece as unknown as PartialPiece;
-    const proofs = new BlockProofs({
-      started: () => started,
-      foundWrong: ({ senders }, blocks) => blocks.forEach((block) => void blamed.push(senders[block]!)),
-    }, parts);
-    assertEquals(await proofs.load(0, 0), null);
-    assertEquals(blamed, replaced ? [] : [1]);
-  }
 });

@@ -5,6 +5,7 @@ import { WebPicker } from "../../../src/swarm/web_seeds/web_picker.ts";
 import type { WebRun } from "../../../src/swarm/web_seeds/web_run.ts";
 import { HeldHashes } from "../../support/held_hashes.ts";
 import { MerkleTorrent } from "../../support/merkle_torrent.ts";
+import { fc, tries } from "../../support/property.ts";
 import { settle } from "../../support/virtual_clock.ts";
 import { BLOCK, Lab } from "../pieces/download_lab.ts";
 
@@ -148,6 +149,20 @@ Deno.test("WebRun keeps what is ahead of it when another source's wrong block is
   await lab.download.stop();
 });
 
+Deno.test("WebRun gives back what it would have brought, and not a block that somebody else is asked for again", async () => {
+  const stage = new RunLab(64 * MIB);
+  const { lab } = stage;
+  const run = await stage.begin({ hashes: false });
+  const piece = run.piece!;
+  await stage.send(run, 100);
+  await stage.peerSends(0, { wrong: true });
+  await stage.answer();
+  piece.ask(0);
+  run.release();
+  assertEquals([piece.asked(0), piece.free], [1, BLOCKS - 1]);
+  await lab.download.stop();
+});
+
 Deno.test("WebRun leaves a piece that has to come from one source alone from now on", async () => {
   const stage = new RunLab(64 * MIB);
   const { started } = stage.lab.download;
@@ -157,4 +172,49 @@ Deno.test("WebRun leaves a piece that has to come from one source alone from now
   started.restartPiece(piece, () => true);
   assertEquals([run.piece, run.over, piece.free], [null, true, BLOCKS]);
   await stage.lab.download.stop();
+});
+
+Deno.test("WebRun is never blamed, and blocks nobody, whatever peers send and whenever the hashes come", async () => {
+  const step = fc.record({
+    what: fc.constantFrom("web", "web", "peer", "lie", "hashes", "memory"),
+    at: fc.nat(BLOCKS - 1),
+    bytes: fc.integer({ min: 1, max: 20 * BLOCK }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.constantFrom(64 * MIB, 8 * MIB), async (steps, budget) => {
+      const stage = new RunLab(budget);
+      const { lab } = stage;
+      const { active, have } = lab.download.started;
+      const run = await stage.begin({ hashes: false });
+      const send = async (bytes: number) => {
+        if (!run.over) await stage.send(run, Math.min(run.end, run.at + bytes));
+      };
+      for (const { what, at, bytes } of steps) {
+        const piece = active.get(0);
+        if (what === "web") await send(bytes);
+        else if (what === "hashes") await stage.answer();
+        else if (what === "memory") {
+          if (piece !== undefined) lab.download.started.releaseMemory(piece);
+        } else if (piece !== undefined && !piece.has(at) && piece.hold(at)) {
+          await stage.peerSends(at, { wrong: what === "lie" });
+        }
+        await settle();
+      }
+      for (let i = 0; !have.has(0); i++) {
+        assert(i < 200, `it stands still: ${lab.log}`);
+        await send(5 * BLOCK);
+        await stage.answer();
+        for (const peer of lab.peers) {
+          lab.download.parsed(peer);
+          lab.answerAll(peer);
+        }
+        await settle();
+        lab.clock.advance(1000);
+        lab.download.tick(lab.clock.now());
+      }
+      assert(stage.blamed.every((host) => host !== `10.0.0.${WEB_SEED}`), `${lab.log}`);
+      await lab.download.stop();
+    }),
+    { numRuns: tries(60) },
+  );
 });

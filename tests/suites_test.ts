@@ -29,7 +29,7 @@ Deno.test("every test is in one suite, and in test:fuzz if it has cases that tak
   const files = await sources();
   const tests = [...files.keys()].filter((path) => path.endsWith("_test.ts")).sort();
   const long = tests.filter((path) =>
-    /\b(?:tries|cases|isTried)\b.* from "[./]+support\/property\.ts"/.test(files.get(path)!)
+    /\b(?:tries|cases|casesToTry|longTest|isTried)\b.* from "[./]+support\/property\.ts"/.test(files.get(path)!)
   );
   assertGreater(long.length, 10);
   const [unit, fuzz] = [listed(files, "suites"), listed(files, "suites/fuzz")];

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertGreater, assertLess, assertStringIncludes }
 import { toHex, utf8 } from "../../src/base/bytes.ts";
 import { keepFailure, readCorpus } from "./corpus.ts";
 import { describeFailure, faultOf, fuzz, InputMaker } from "./fuzzer.ts";
+import { longTest } from "../support/property.ts";
 import { fuzzGuarded } from "./guarded.ts";
 import { HARMLESS, PLANTED, TARGETS } from "./planted.ts";
 import { shrink } from "./shrink.ts";
@@ -23,7 +24,7 @@ Deno.test("faulty decoders are right about what is harmless", () => {
   for (const { target } of PLANTED) if (target.name === "bencode") assertEquals(target.run(HARMLESS), null);
 });
 
-Deno.test("fuzzGuarded() gives up on an input that takes for ever, and names it", async () => {
+longTest("fuzzGuarded() gives up on an input that takes for ever, and names it", async () => {
   const endless = TARGETS[0]!;
   const module = new URL("./planted.ts", import.meta.url).href;
   const tally = await fuzzGuarded({ module, target: endless, seed: 1, first: 0, count: 100_000, patience: 400 });

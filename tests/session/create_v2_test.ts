@@ -10,7 +10,7 @@ import { verify } from "../../src/session/verify_torrent.ts";
 import { sha1 } from "../storage/fixture.ts";
 import { MemoryFiles } from "../support/memory_files.ts";
 import { noise } from "../support/payload.ts";
-import { fc } from "../support/property.ts";
+import { fc, longTest } from "../support/property.ts";
 import { Lab } from "../support/session_lab.ts";
 import { hashFile } from "../support/v2_torrents.ts";
 
@@ -77,7 +77,7 @@ Deno.test("createTorrent() sorts the files of v2 and hybrid torrents as their tr
   assertEquals(meta.files.map(({ path }) => path[1]).slice(0, 3), ["B", "a-b", "a.txt"]);
 });
 
-Deno.test("createTorrent() hashes large v2 torrents on threads, and here what a thread can't hash", async () => {
+longTest("createTorrent() hashes large v2 torrents on threads, and here what a thread can't hash", async () => {
   const data = { a: noise(40 * 1024 * 1024 + 5, 1), b: noise(30 * 1024 * 1024, 2) };
   const { files, platform } = setUp({ "x/a": data.a, "x/b": data.b });
   const batches: TreeBatch[] = [];

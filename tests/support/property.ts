@@ -13,8 +13,24 @@ const THOROUGH = Deno.env.get("THOROUGH") === "1";
 const SEED = Deno.env.get("PROPERTY_SEED") ?? (THOROUGH ? undefined : "1");
 if (SEED !== undefined) fc.configureGlobal({ seed: Number(SEED) });
 
-/** `deno task test` tries one in three cases. An odd number, since some cases go in pairs. */
-const SHARE = 3;
+/** Registers a test that takes long, which only `deno task test:fuzz` runs. */
+export function longTest(name: string, test: () => void | Promise<void>): void {
+  if (THOROUGH) Deno.test(name, test);
+}
+
+/**
+ * Returns the cases to try, of a few that take long: all in `deno task test:fuzz`, else the first.
+ *
+ * @param cases The cases, the most telling one first.
+ */
+export function casesToTry<T>(cases: readonly T[]): readonly T[] {
+  return THOROUGH ? cases : cases.slice(0, 1);
+}
+
+/** `deno task test` tries one in so many runs of a property. */
+const SHARE = 5;
+/** `deno task test` tries one in so many cases. An odd number, since some cases go in pairs. */
+const CASES = 3;
 
 /**
  * Returns how often a property that takes long runs.
@@ -32,7 +48,7 @@ export function tries(all: number): number {
  * @param at Number of the case.
  */
 export function isTried(at: number): boolean {
-  return THOROUGH || at % SHARE === 0;
+  return THOROUGH || at % CASES === 0;
 }
 
 /**

@@ -1,9 +1,10 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { longTest } from "../../support/property.ts";
 import { simulateDht } from "./simulation.ts";
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-Deno.test("Dht.lookup() succeeds in a simulated DHT of 80 nodes, 20% of them dead and 10% malicious", async () => {
+longTest("Dht.lookup() succeeds in a simulated DHT of 80 nodes, 20% of them dead and 10% malicious", async () => {
   const options = { seed: 7, nodes: 80, dead: 0.2, malicious: 0.1, lookups: 20 };
   const result = await simulateDht(options);
   assertEquals(result.joined, result.alive);

@@ -5,9 +5,14 @@
  */
 
 import "../../base/fair_share_test.ts";
+import "../../fuzz/planted_test.ts";
+import "../../session/create_v2_test.ts";
+import "../../simulation/dht/simulation_test.ts";
+import "../../simulation/simulation_test.ts";
 import "../../session/session_file_faults_test.ts";
 import "../../session/session_names_test.ts";
 import "../../session/session_torrent_life_test.ts";
+import "../../session/session_v2_liar_test.ts";
 import "../../storage/storage_aside_test.ts";
 import "../../storage/move_files_test.ts";
 import "../../storage/storage_operations_faults_test.ts";

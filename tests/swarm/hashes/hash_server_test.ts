@@ -186,7 +186,7 @@ Deno.test("HashServer.stop() ends the waiting", async () => {
 
 Deno.test("FileProofs proves ranges of large files as the whole layer does, in turns", async () => {
   const from = 4;
-  const count = 512 * 40 + 13;
+  const count = 512 * 17 + 13;
   const layer = noise(count * HASH_BYTES, 3);
   let pauses = 0;
   let computed = 0;

@@ -11,7 +11,7 @@ import { PartialPieces } from "../../../src/swarm/pieces/partial_pieces.ts";
 import { sha1 } from "../../storage/fixture.ts";
 import { PartStore } from "../../support/part_store.ts";
 import { noise } from "../../support/payload.ts";
-import { fc, tries } from "../../support/property.ts";
+import { fc, longTest, tries } from "../../support/property.ts";
 import { MerkleTorrent } from "../../support/merkle_torrent.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
@@ -274,7 +274,7 @@ Deno.test("PartialPieces tells when a part can't be written, and claims nothing"
   lab.assertDone();
 });
 
-Deno.test("20 torrents with pieces of 16 MiB share 48 MiB, all go on, and none has more than its share", async () => {
+longTest("20 torrents with pieces of 16 MiB share 48 MiB, all go on, and none has more than its share", async () => {
   const memory = new MemoryBudget(48 * MIB);
   const data = noise(16 * MIB, 7);
   const labs = Array.from({ length: 20 }, () => new PartsLab({ memory, size: data.length, data }));

@@ -48,7 +48,7 @@ export class InfoHashes {
   /** Returns `true` if both can be of one torrent: no info-hash that both know differs. */
   agreesWith({ v1, v2 }: InfoHashes): boolean {
     return (this.v1 === null || v1 === null || this.v1.equals(v1)) &&
-      (this.v2 === null || v2 === null || this.v2.hex === v2.hex);
+      (this.v2 === null || v2 === null || this.v2.equals(v2));
   }
 
   /**

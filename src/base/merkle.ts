@@ -16,9 +16,6 @@ export const HASH_BYTES = 32;
 /** Bytes of the data below one hash of layer 0. The last block of a file may be shorter. */
 export const MERKLE_BLOCK = 16 * 1024;
 
-/** Computes the SHA-256 of some bytes. */
-export type Sha256 = (data: Uint8Array) => Bytes;
-
 /**
  * Returns the number of hashes that a layer has without its padding.
  *
@@ -102,18 +99,7 @@ export interface VerifyRangeOptions {
 
 /** Computes hashes of Merkle trees. Needs memory for half a layer at most. */
 export class MerkleHasher {
-  readonly #sha256: Sha256;
   readonly #zeros: Bytes[] = [new Uint8Array(HASH_BYTES)];
-
-  /** @param sha256 Computes the SHA-256 of a block. */
-  constructor(sha256: Sha256) {
-    this.#sha256 = sha256;
-  }
-
-  /** Returns the SHA-256 of a block's bytes. */
-  block(data: Uint8Array): Bytes {
-    return this.#sha256(data);
-  }
 
   /** Returns the hash above two others. */
   parent(left: Uint8Array, right: Uint8Array): Bytes {
@@ -189,13 +175,29 @@ export class MerkleHasher {
    * @returns One hash for each layer from `from` to the one below `to`.
    */
   uncles(hashes: Uint8Array, { layer, from, index, to }: UnclesOptions): Bytes {
+    let [below, known] = [hashes, layer];
+    return this.#unclesOf({ from, index, to }, (at) => {
+      below = this.above(below, { from: known, to: at });
+      known = at;
+      return below;
+    });
+  }
+
+  /**
+   * Finds the uncles of a node in layers that are known.
+   *
+   * @param layers Consecutive layers, without padding.
+   * @param options See {@linkcode UnclesOptions}; `layer` is the lowest of the layers.
+   * @returns As {@linkcode MerkleHasher.uncles}.
+   */
+  unclesIn(layers: readonly Uint8Array[], { layer, ...node }: UnclesOptions): Bytes {
+    return this.#unclesOf(node, (at) => layers[at - layer]!);
+  }
+
+  #unclesOf({ from, index, to }: Omit<UnclesOptions, "layer">, layerAt: (layer: number) => Uint8Array): Bytes {
     const uncles = new Uint8Array(Math.max(0, to - from) * HASH_BYTES);
-    let below = this.above(hashes, { from: layer, to: from });
-    let node = index;
-    for (let at = from; at < to; at++) {
-      uncles.set(this.#hashAt(below, at, siblingOf(node)), (at - from) * HASH_BYTES);
-      node = Math.floor(node / 2);
-      if (at + 1 < to) below = this.above(below, { from: at, to: at + 1 });
+    for (let layer = from, node = index; layer < to; layer++, node = Math.floor(node / 2)) {
+      uncles.set(this.#hashAt(layerAt(layer), layer, siblingOf(node)), (layer - from) * HASH_BYTES);
     }
     return uncles;
   }
@@ -254,6 +256,9 @@ export class MerkleHasher {
     return at < hashes.length ? hashes.subarray(at, at + HASH_BYTES) : this.padding(layer);
   }
 }
+
+/** Computes Merkle trees. */
+export const merkle = new MerkleHasher();
 
 function siblingOf(index: number): number {
   return index % 2 === 0 ? index + 1 : index - 1;

@@ -5,10 +5,9 @@
  */
 
 import { type Bytes, equalBytes, toHex } from "../base/bytes.ts";
-import { HASH_BYTES, pieceLayer, rootLayer } from "../base/merkle.ts";
+import { HASH_BYTES, merkle, pieceLayer, rootLayer } from "../base/merkle.ts";
 import { plural } from "../base/plural.ts";
 import { BencodeDict, keyOf } from "../bencode/mod.ts";
-import { merkle } from "../platform/start_digest.ts";
 import type { Fail, Warn } from "./errors.ts";
 import type { MetainfoFile } from "./metainfo.ts";
 import { describeValue } from "./values.ts";

@@ -7,6 +7,7 @@
 import { type Bytes, equalBytes } from "../base/bytes.ts";
 import type { DigestVerifier, PieceHasher, PieceHashing, PieceVerdict, PieceVerifier } from "../base/piece_verifier.ts";
 import type { Platform } from "../platform/platform.ts";
+import { addZeros } from "../platform/start_digest.ts";
 
 /** Pieces of a v1 torrent. */
 export interface V1Pieces {
@@ -25,9 +26,6 @@ export interface V1Pieces {
 const HASHING: PieceHashing = { digest: "sha1" };
 const RIGHT: PieceVerdict = { isRight: true, wrongBlocks: [], blockDigests: null };
 const WRONG: PieceVerdict = { isRight: false, wrongBlocks: null, blockDigests: null };
-
-/** Padding, as much as is hashed at a time. */
-const ZEROS = new Uint8Array(16 * 1024);
 
 function withZeros(data: Bytes, count: number): Bytes {
   const whole = new Uint8Array(data.length + count);
@@ -85,9 +83,7 @@ export class V1Verifier extends V1Digests implements PieceVerifier {
     return {
       update: (bytes) => digest.update(bytes),
       verdict: () => {
-        for (let left = this.#padding(index); left > 0; left -= ZEROS.length) {
-          digest.update(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
-        }
+        addZeros(digest, this.#padding(index));
         return this.#verdict(index, digest.digest());
       },
     };

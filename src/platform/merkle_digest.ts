@@ -6,11 +6,9 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { HASH_BYTES, heightOf, MERKLE_BLOCK } from "../base/merkle.ts";
+import { HASH_BYTES, heightOf, merkle, MERKLE_BLOCK } from "../base/merkle.ts";
 import type { BlockHashes, BlockHashOptions, Digest } from "./platform.ts";
-import { merkle } from "./start_digest.ts";
-
-const zeros = new Uint8Array(MERKLE_BLOCK);
+import { addZeros } from "./start_digest.ts";
 
 /** Starts a digest. */
 type Start = (algorithm: "sha1" | "sha256") => Digest;
@@ -81,7 +79,7 @@ export class MerkleDigest implements Digest {
    */
   sha1(): Bytes | null {
     if (this.#sha1 === null) return null;
-    for (let left = this.#padding; left > 0; left -= zeros.length) this.#sha1.update(zeros.subarray(0, left));
+    addZeros(this.#sha1, this.#padding);
     return this.#sha1.digest();
   }
 

@@ -5,7 +5,6 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { MerkleHasher } from "../base/merkle.ts";
 import { nodeCrypto } from "./node_modules.ts";
 import type { Digest } from "./platform.ts";
 
@@ -25,5 +24,9 @@ export function sha256(data: Uint8Array): Bytes {
   return new Uint8Array(nodeCrypto().createHash("sha256").update(data).digest());
 }
 
-/** Computes Merkle trees (BEP 52) on the caller's thread. */
-export const merkle = new MerkleHasher(sha256);
+const ZEROS = new Uint8Array(16 * 1024);
+
+/** Adds zeros to a digest, as many as `count`. */
+export function addZeros(digest: Digest, count: number): void {
+  for (let left = count; left > 0; left -= ZEROS.length) digest.update(ZEROS.subarray(0, left));
+}

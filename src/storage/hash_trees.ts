@@ -5,10 +5,9 @@
  */
 
 import type { Bytes } from "../base/bytes.ts";
-import { HASH_BYTES, pieceLayer, rootLayer } from "../base/merkle.ts";
+import { HASH_BYTES, merkle, pieceLayer, rootLayer } from "../base/merkle.ts";
 import { DIGEST_BYTES, optionsOfTree, PieceDigests } from "../platform/piece_digests.ts";
 import type { Platform, TreeBatch, TreeHashers } from "../platform/platform.ts";
-import { merkle } from "../platform/start_digest.ts";
 import { forEachLimited } from "./concurrency.ts";
 import type { ScannedFile } from "./file_scan.ts";
 import { checkUnchanged } from "./hash_files.ts";

@@ -4,10 +4,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Bytes } from "../../src/base/bytes.ts";
-import { heightOf, rootLayer } from "../../src/base/merkle.ts";
+import { heightOf, merkle, rootLayer } from "../../src/base/merkle.ts";
 import { parseMetainfo } from "../../src/metainfo/mod.ts";
 import { denoPlatform } from "../../src/platform/deno_platform.ts";
-import { merkle } from "../../src/platform/start_digest.ts";
 import { createTorrent } from "../../src/session/create_torrent.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { toHex } from "../../src/base/bytes.ts";
+import { merkle } from "../../src/base/merkle.ts";
 import {
   describe,
   MetainfoError,
@@ -10,7 +11,6 @@ import {
   requireHashes,
   torrentFile,
 } from "../../src/metainfo/mod.ts";
-import { merkle } from "../../src/platform/start_digest.ts";
 import { nodeCrypto } from "../../src/platform/node_modules.ts";
 import { fc } from "../support/property.ts";
 import {

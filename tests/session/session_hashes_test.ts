@@ -1,8 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { proofSteps, rootLayer } from "../../src/base/merkle.ts";
+import { merkle, proofSteps, rootLayer } from "../../src/base/merkle.ts";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import { merkle } from "../../src/platform/start_digest.ts";
 import { type CreateOptions, createTorrent } from "../../src/session/create_torrent.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";

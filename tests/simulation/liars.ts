@@ -5,10 +5,10 @@
  */
 
 import { type Bytes, concatBytes, equalBytes } from "../../src/base/bytes.ts";
-import { HASH_BYTES, rootLayer } from "../../src/base/merkle.ts";
+import { HASH_BYTES, merkle, rootLayer } from "../../src/base/merkle.ts";
+import { sha256 } from "../../src/platform/start_digest.ts";
 import { pieceSize } from "../../src/metainfo/mod.ts";
 import type { Connection, Listener } from "../../src/platform/platform.ts";
-import { merkle } from "../../src/platform/start_digest.ts";
 import { encodeExtensionHandshake, EXTENSION_HANDSHAKE } from "../../src/wire/extension.ts";
 import { FrameReader, type MessageHandler } from "../../src/wire/frame_reader.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";
@@ -332,7 +332,7 @@ class LiarLine implements MessageHandler {
       return root && equalBytes(root, request.root);
     })!;
     const blocks: Bytes[] = [];
-    for (let at = 0; at < data.length; at += BLOCK_SIZE) blocks.push(merkle.block(data.subarray(at, at + BLOCK_SIZE)));
+    for (let at = 0; at < data.length; at += BLOCK_SIZE) blocks.push(sha256(data.subarray(at, at + BLOCK_SIZE)));
     const layer = merkle.above(concatBytes(blocks), { from: 0, to: request.layer });
     if (request.count > 8192) return;
     const proof = merkle.prove(layer, request);

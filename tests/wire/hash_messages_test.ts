@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { type Bytes, concatBytes } from "../../src/base/bytes.ts";
 import { MAX_HASHES_ASKED } from "../../src/base/defences.ts";
-import { HASH_BYTES, heightOf, MERKLE_BLOCK } from "../../src/base/merkle.ts";
-import { merkle, sha256 } from "../../src/platform/start_digest.ts";
+import { HASH_BYTES, heightOf, merkle, MERKLE_BLOCK } from "../../src/base/merkle.ts";
+import { sha256 } from "../../src/platform/start_digest.ts";
 import {
   encodeHashes,
   encodeHashRequest,

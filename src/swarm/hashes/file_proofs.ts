@@ -7,8 +7,7 @@
 
 import { type Bytes, concatBytes } from "../../base/bytes.ts";
 import { HASHES_A_TURN } from "../../base/defences.ts";
-import { HASH_BYTES } from "../../base/merkle.ts";
-import { merkle } from "../../platform/start_digest.ts";
+import { HASH_BYTES, merkle } from "../../base/merkle.ts";
 
 /** Layers between the piece layer and the lowest that is kept: each of its hashes stands for 32 pieces. */
 const STEP = 5;
@@ -127,11 +126,7 @@ export class FileProofs {
       node = group;
     }
     const upper = to > top ? await this.#upperLayers() : [];
-    for (let layer = Math.max(from, top); layer < to; layer++) {
-      const sibling = node % 2 === 0 ? node + 1 : node - 1;
-      parts.push(merkle.slice(upper[layer - top]!, { layer, index: sibling, count: 1 }));
-      node = Math.floor(node / 2);
-    }
+    parts.push(merkle.unclesIn(upper, { layer: top, from: Math.max(from, top), index: node, to }));
     return concatBytes(parts);
   }
 

@@ -14,9 +14,8 @@ import {
   MAX_HASH_REQUESTS,
   URGENT_HASHES_LATE_MS,
 } from "../../base/defences.ts";
-import { HASH_BYTES } from "../../base/merkle.ts";
+import { HASH_BYTES, merkle } from "../../base/merkle.ts";
 import { type Hashes, type HashRequest, keyOfHashRequest } from "../../peer/mod.ts";
-import { merkle } from "../../platform/start_digest.ts";
 
 /** Requests that a peer gets at first. With each answer it gets one more. */
 const FIRST_WINDOW = 4;

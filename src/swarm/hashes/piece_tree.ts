@@ -5,8 +5,7 @@
  */
 
 import { type Bytes, concatBytes } from "../../base/bytes.ts";
-import { HASH_BYTES } from "../../base/merkle.ts";
-import { merkle } from "../../platform/start_digest.ts";
+import { merkle } from "../../base/merkle.ts";
 import type { UnclesWanted } from "./file_proofs.ts";
 
 /** Layers that are computed as the block hashes come: those of 64 blocks, a mebibyte. */
@@ -64,15 +63,7 @@ export class PieceTree {
   }
 
   /** Returns the uncles of a node, from its sibling upwards. */
-  uncles({ from, index, to }: UnclesWanted): Bytes {
-    const uncles = new Uint8Array(Math.max(0, to - from) * HASH_BYTES);
-    for (let layer = from, node = index; layer < to; layer++, node = Math.floor(node / 2)) {
-      const sibling = node % 2 === 0 ? node + 1 : node - 1;
-      uncles.set(
-        merkle.slice(this.#layers[layer]!, { layer, index: sibling, count: 1 }),
-        (layer - from) * HASH_BYTES,
-      );
-    }
-    return uncles;
+  uncles(wanted: UnclesWanted): Bytes {
+    return merkle.unclesIn(this.#layers, { layer: 0, ...wanted });
   }
 }

@@ -5,8 +5,7 @@
  */
 
 import { type Bytes, concatBytes, utf8 } from "../../../src/base/bytes.ts";
-import { pieceLayer, rootLayer } from "../../../src/base/merkle.ts";
-import { merkle } from "../../../src/platform/start_digest.ts";
+import { merkle, pieceLayer, rootLayer } from "../../../src/base/merkle.ts";
 import type { Dice } from "../dice.ts";
 import { anyInteger, disturb, Pairs, type Shape } from "./bencode.ts";
 import { anyName } from "./metainfo.ts";

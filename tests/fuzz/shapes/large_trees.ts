@@ -5,8 +5,7 @@
  */
 
 import { type Bytes, concatBytes, utf8 } from "../../../src/base/bytes.ts";
-import { rootLayer } from "../../../src/base/merkle.ts";
-import { merkle } from "../../../src/platform/start_digest.ts";
+import { merkle, rootLayer } from "../../../src/base/merkle.ts";
 
 const PIECE = 16_384;
 const ROOT = "r".repeat(32);

@@ -6,7 +6,7 @@
 
 import { type Bytes, equalBytes, fromUtf8Lossy, MAX_NAME_BYTES, utf8 } from "../../../src/base/bytes.ts";
 import { ShoalError } from "../../../src/base/errors.ts";
-import { pieceLayer, rootLayer } from "../../../src/base/merkle.ts";
+import { merkle, pieceLayer, rootLayer } from "../../../src/base/merkle.ts";
 import { decodeDict, encode } from "../../../src/bencode/mod.ts";
 import {
   describe,
@@ -21,7 +21,6 @@ import {
 } from "../../../src/metainfo/mod.ts";
 import { MAX_PATH_LENGTH } from "../../../src/metainfo/files.ts";
 import { foldName } from "../../../src/metainfo/safe_path.ts";
-import { merkle } from "../../../src/platform/start_digest.ts";
 import { writeShape } from "../shapes/bencode.ts";
 import { anyTreeTorrent } from "../shapes/file_tree.ts";
 import { anyTorrent, METAINFO_TOKENS } from "../shapes/metainfo.ts";

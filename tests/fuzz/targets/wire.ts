@@ -13,8 +13,7 @@ import {
   type ExtensionHandshake,
   parseExtensionHandshake,
 } from "../../../src/wire/extension.ts";
-import { rootLayer } from "../../../src/base/merkle.ts";
-import { merkle } from "../../../src/platform/start_digest.ts";
+import { merkle, rootLayer } from "../../../src/base/merkle.ts";
 import { FrameReader } from "../../../src/wire/frame_reader.ts";
 import {
   encodeHashes,

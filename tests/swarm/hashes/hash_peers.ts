@@ -5,10 +5,9 @@
  */
 
 import { type Bytes, concatBytes, toHex } from "../../../src/base/bytes.ts";
-import { MERKLE_BLOCK, rootLayer } from "../../../src/base/merkle.ts";
+import { merkle, MERKLE_BLOCK, rootLayer } from "../../../src/base/merkle.ts";
 import { Bitfield } from "../../../src/base/bitfield.ts";
 import { keyOfHashRequest } from "../../../src/peer/mod.ts";
-import { merkle } from "../../../src/platform/start_digest.ts";
 import { HashFetch } from "../../../src/swarm/hashes/hash_fetch.ts";
 import type { PiecePeer } from "../../../src/swarm/hashes/block_hash_fetch.ts";
 import { encodeHashes, type HashRequest, parseHashes } from "../../../src/wire/hash_messages.ts";

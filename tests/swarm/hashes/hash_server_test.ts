@@ -3,10 +3,10 @@ import { type Bytes, concatBytes } from "../../../src/base/bytes.ts";
 import { PLAIN_MEMORY } from "../../../src/base/data_memory.ts";
 import { HASH_TURN_MS, HASH_WORK, HASHES_A_TURN, HASHES_PER_WORK } from "../../../src/base/defences.ts";
 import { ShoalError } from "../../../src/base/errors.ts";
-import { HASH_BYTES, heightOf, pieceLayer, rootLayer } from "../../../src/base/merkle.ts";
+import { HASH_BYTES, heightOf, merkle, pieceLayer, rootLayer } from "../../../src/base/merkle.ts";
 import { type Metainfo, type MetainfoFile, parseMetainfo, V2Pieces } from "../../../src/metainfo/mod.ts";
 import { denoPlatform } from "../../../src/platform/deno_platform.ts";
-import { merkle } from "../../../src/platform/start_digest.ts";
+import { sha256 } from "../../../src/platform/start_digest.ts";
 import { FileProofs } from "../../../src/swarm/hashes/file_proofs.ts";
 import { HashTurns } from "../../../src/swarm/hashes/hash_turns.ts";
 import { HashServer } from "../../../src/swarm/hashes/hash_server.ts";
@@ -103,7 +103,7 @@ Deno.test("HashServer proves every range of every layer of every file, up to the
 
 function hashesOfBlocks(data: Bytes): Bytes {
   const blocks: Bytes[] = [];
-  for (let at = 0; at < data.length; at += 16_384) blocks.push(merkle.block(data.subarray(at, at + 16_384)));
+  for (let at = 0; at < data.length; at += 16_384) blocks.push(sha256(data.subarray(at, at + 16_384)));
   return concatBytes(blocks);
 }
 

@@ -5,18 +5,16 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
-import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import { createTorrent } from "../../src/session/create_torrent.ts";
 import type { Session } from "../../src/session/session.ts";
 import { Job } from "../support/job.ts";
 import { Libtorrent } from "../support/libtorrent.ts";
-import { noise } from "../support/payload.ts";
 import { testWith } from "../support/requirements.ts";
+import { type Made, MadeTree } from "../support/made_tree.ts";
 import { Lab } from "../support/session_lab.ts";
 
 const HOST = "127.0.0.1";
 /** Files by their paths: several pieces, empty, a part of a block, whole pieces, and more than 512 pieces. */
-const LENGTHS = { "a": 200_000, "d/b": 0, "d/c": 5000, "d/\u00e9": 131_072, "g": 18_000_001 } as const;
+const FILES = new MadeTree({ "a": 200_000, "d/b": 0, "d/c": 5000, "d/\u00e9": 131_072, "g": 18_000_001 });
 
 /** Downloads a magnet link, or a torrent file, from a port, and prints a line when it has everything. */
 const LEECHER = `
@@ -40,28 +38,11 @@ print('seeds', flush=True)
 sys.stdin.readline()
 `;
 
-interface Made {
-  readonly meta: Metainfo;
-  readonly source: string;
-  readonly torrent: string;
-}
-
-async function made(lab: Lab, version: "v2" | "hybrid"): Promise<Made> {
-  const source = lab.make("source");
-  lab.make("source/top/d");
-  for (const [path, length] of Object.entries(LENGTHS)) {
-    Deno.writeFileSync(`${source}/top/${path}`, noise(length, length + 1));
-  }
-  const { meta, bytes } = await createTorrent(`${source}/top`, { platform, version, pieceLength: 32_768 });
+async function made(lab: Lab, version: "v2" | "hybrid"): Promise<Made & { readonly torrent: string }> {
+  const made = await FILES.make(lab, version);
   const torrent = `${lab.folder}/top.torrent`;
-  Deno.writeFileSync(torrent, bytes);
-  return { meta, source, torrent };
-}
-
-function assertFiles(folder: string): void {
-  for (const [path, length] of Object.entries(LENGTHS)) {
-    assertEquals(Deno.readFileSync(`${folder}/top/${path}`), noise(length, length + 1), path);
-  }
+  Deno.writeFileSync(torrent, made.bytes);
+  return { ...made, torrent };
 }
 
 function btmh(meta: Metainfo): string {
@@ -105,9 +86,9 @@ for (const version of ["v2", "hybrid"] as const) {
         });
         await added.finished;
       }
-      assertFiles(ours);
+      FILES.assertIn(ours);
       await leech(btmh(meta), theirs, session);
-      assertFiles(theirs);
+      FILES.assertIn(theirs);
       assertEquals(events.filter(({ event }) => ["hash_failed", "error"].includes(event)), []);
       assertEquals(events.filter((event) => event.event === "peer" && event.action === "banned"), []);
     },
@@ -131,9 +112,9 @@ testWith(
       peers: [{ host: HOST, port: seeder.status!.port }],
     });
     await added.finished;
-    assertFiles(ours);
+    FILES.assertIn(ours);
     await leech(bare, theirs, session);
-    assertFiles(theirs);
+    FILES.assertIn(theirs);
   },
 );
 
@@ -155,10 +136,10 @@ testWith(
     const found = await added.metadata;
     assert(found.files.some(({ layer }) => layer !== undefined));
     await added.finished;
-    assertFiles(folder);
+    FILES.assertIn(folder);
     const theirs = lab.make("theirs");
     await using leecher = Libtorrent.leech(theirs, { torrent, ports: [session.port] });
     await leecher.until(({ seeds }) => seeds, "it had everything");
-    assertFiles(theirs);
+    FILES.assertIn(theirs);
   },
 );

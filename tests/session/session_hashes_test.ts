@@ -1,8 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { merkle, proofSteps, rootLayer } from "../../src/base/merkle.ts";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
-import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import { type CreateOptions, createTorrent } from "../../src/session/create_torrent.ts";
 import { FrameReader } from "../../src/wire/frame_reader.ts";
 import { FrameWriter } from "../../src/wire/frame_writer.ts";
 import {
@@ -18,31 +16,12 @@ import { MessageId } from "../../src/wire/messages.ts";
 import { Recorder } from "../support/wire.ts";
 import { encodeHandshake, type Handshake, HANDSHAKE_LENGTH, parseHandshake } from "../../src/wire/handshake.ts";
 import { noise } from "../support/payload.ts";
+import { MadeTree } from "../support/made_tree.ts";
 import { eventOf, HOST, Lab } from "../support/session_lab.ts";
 
 /** Files by their paths: several pieces, empty, a part of a block, whole pieces, two blocks, and the first again. */
 const LENGTHS = { "a": 200_000, "d/b": 0, "d/c": 5000, "d/\u00e9": 131_072, "e": 20_000, "f": 200_000 } as const;
-const FILES = Object.entries(LENGTHS);
-
-async function made(
-  lab: Lab,
-  version: "v2" | "hybrid",
-  options: Partial<CreateOptions> = {},
-): Promise<{ meta: Metainfo; source: string }> {
-  const source = lab.make("source");
-  lab.make("source/top/d");
-  for (const [path, length] of FILES) Deno.writeFileSync(`${source}/top/${path}`, noise(length, length + 1));
-  return {
-    meta: (await createTorrent(`${source}/top`, { platform, version, pieceLength: 32_768, ...options })).meta,
-    source,
-  };
-}
-
-function assertFiles(folder: string): void {
-  for (const [path, length] of FILES) {
-    assertEquals(Deno.readFileSync(`${folder}/top/${path}`), noise(length, length + 1), path);
-  }
-}
+const TREE = new MadeTree(LENGTHS);
 
 /** The torrent without its piece layers. */
 function withoutLayers(meta: Metainfo): Metainfo {
@@ -57,7 +36,7 @@ function btmh(meta: Metainfo) {
 for (const version of ["v2", "hybrid"] as const) {
   Deno.test(`Session takes a ${version} torrent by a magnet link with the v2 info-hash alone, and keeps its hashes`, async () => {
     await using lab = new Lab();
-    const { meta, source } = await made(lab, version);
+    const { meta, source } = await TREE.make(lab, version);
     const seeder = await lab.seeder(meta, source);
     const [folder, stateFolder] = [lab.make("out"), lab.make("state")];
     {
@@ -66,7 +45,7 @@ for (const version of ["v2", "hybrid"] as const) {
       const found = await torrent.metadata;
       assertEquals(found.files.map(({ layer }) => layer), meta.files.map(({ layer }) => layer));
       await torrent.finished;
-      assertFiles(folder);
+      TREE.assertIn(folder);
       assertEquals(torrent.infoHash, meta.infoHashV2!.truncated);
       assertEquals(session.get(meta.infoHash), torrent);
       assertEquals(events.filter(({ event }) => ["warning", "error", "hash_failed"].includes(event)), []);
@@ -88,7 +67,7 @@ for (const version of ["v2", "hybrid"] as const) {
 
 Deno.test("Session fetches the hashes that a torrent file lacks, and a session that has them from a magnet link serves them", async () => {
   await using lab = new Lab();
-  const { meta, source } = await made(lab, "v2");
+  const { meta, source } = await TREE.make(lab, "v2");
   const seeder = await lab.seeder(meta, source);
   const { session: second } = await lab.session();
   const first = await second.add(btmh(meta), {
@@ -110,19 +89,19 @@ Deno.test("Session fetches the hashes that a torrent file lacks, and a session t
 
 Deno.test("Session goes by the v1 hashes of a hybrid whose peers don't send the others", async () => {
   await using lab = new Lab();
-  const { meta, source } = await made(lab, "hybrid");
+  const { meta, source } = await TREE.make(lab, "hybrid");
   const seeder = await lab.seeder(withoutLayers(meta), source);
   const { session } = await lab.session();
   const folder = lab.make("out");
   const torrent = await session.add(btmh(meta), { folder, peers: [{ host: HOST, port: seeder.port }] });
   assertEquals((await torrent.metadata).files.filter(({ layer }) => layer !== undefined), []);
   await torrent.finished;
-  assertFiles(folder);
+  TREE.assertIn(folder);
 });
 
 Deno.test("Session says what it waits for while hashes are missing, keeps the torrent, and takes a torrent file that has them", async () => {
   await using lab = new Lab();
-  const { meta, source } = await made(lab, "v2");
+  const { meta, source } = await TREE.make(lab, "v2");
   const [folder, stateFolder] = [lab.make("out"), lab.make("state")];
   {
     // A peer that has no more than we do.
@@ -143,12 +122,12 @@ Deno.test("Session says what it waits for while hashes are missing, keeps the to
   torrent!.addPeers([{ host: HOST, port: seeder.port }]);
   assertEquals(await session.add(meta, { folder }), torrent!);
   await torrent!.finished;
-  assertFiles(folder);
+  TREE.assertIn(folder);
 });
 
 Deno.test("Session tells nobody but its trackers of a private torrent whose hashes are missing", async () => {
   await using lab = new Lab();
-  const { meta } = await made(lab, "v2", { private: true, trackers: [["http://127.0.0.1:1/announce"]] });
+  const { meta } = await TREE.make(lab, "v2", { private: true, trackers: [["http://127.0.0.1:1/announce"]] });
   const { session, events } = await lab.session();
   const torrent = await session.add(withoutLayers(meta), {
     folder: lab.make("out"),
@@ -173,7 +152,7 @@ async function dial(port: number, handshake: Handshake): Promise<{ line: Deno.Tc
 
 Deno.test("Session answers a hybrid's peers under the v2 info-hash if they offer v2, as libtorrent does", async () => {
   await using lab = new Lab();
-  const { meta, source } = await made(lab, "hybrid");
+  const { meta, source } = await TREE.make(lab, "hybrid");
   const { port } = await lab.seeder(meta, source);
   const [v1, v2] = [meta.infoHashV1!, meta.infoHashV2!.truncated];
   for (
@@ -189,7 +168,7 @@ Deno.test("Session answers a hybrid's peers under the v2 info-hash if they offer
 
 Deno.test("Session takes a peer that connects under both info-hashes for one, and offers v2 for no v1 torrent", async () => {
   await using lab = new Lab();
-  const { meta, source } = await made(lab, "hybrid");
+  const { meta, source } = await TREE.make(lab, "hybrid");
   const { session, events } = await lab.session();
   await (await session.add(meta, { folder: source, seedOnly: true })).finished;
   const peer = { peerId: new Uint8Array(20).fill(65), fast: true, extended: true };
@@ -208,7 +187,7 @@ Deno.test("Session takes a peer that connects under both info-hashes for one, an
 for (const version of ["v2", "hybrid"] as const) {
   Deno.test(`Session finds the peers of a ${version} torrent by its v2 info-hash alone: a tracker knows them by it`, async () => {
     await using lab = new Lab();
-    const { meta, source } = await made(lab, version, { trackers: [[lab.tracker.url]] });
+    const { meta, source } = await TREE.make(lab, version, { trackers: [[lab.tracker.url]] });
     const seeder = await lab.seeder(meta, source);
     const { session, events } = await lab.session();
     const link = parseMagnet(
@@ -216,7 +195,7 @@ for (const version of ["v2", "hybrid"] as const) {
     );
     const folder = lab.make("out");
     await (await session.add(link, { folder })).finished;
-    assertFiles(folder);
+    TREE.assertIn(folder);
     assert(events.some((event) => event.event === "peer" && event.address.endsWith(`:${seeder.port}`)));
   });
 }
@@ -280,7 +259,7 @@ class FalsePeer implements AsyncDisposable {
 
 Deno.test("Session bans a peer that sends wrong hashes, says what it did, and gets them from an honest one", async () => {
   await using lab = new Lab();
-  const { meta, source } = await made(lab, "v2");
+  const { meta, source } = await TREE.make(lab, "v2");
   await using liar = new FalsePeer(meta);
   const { session, events } = await lab.session();
   const folder = lab.make("out");
@@ -292,12 +271,12 @@ Deno.test("Session bans a peer that sends wrong hashes, says what it did, and ge
   const seeder = await lab.seeder(meta, source);
   torrent.addPeers([{ host: HOST, port: seeder.port }]);
   await torrent.finished;
-  assertFiles(folder);
+  TREE.assertIn(folder);
 });
 
 Deno.test("Session disconnects a peer that floods it with requests for hashes that there are not, and serves others", async () => {
   await using lab = new Lab();
-  const { meta, source } = await made(lab, "v2");
+  const { meta, source } = await TREE.make(lab, "v2");
   const { session, events } = await lab.session();
   await (await session.add(meta, { folder: source, seedOnly: true })).finished;
   const peer = { infoHash: meta.infoHash, peerId: new Uint8Array(20).fill(65), fast: true, extended: true, v2: true };
@@ -328,7 +307,7 @@ Deno.test("Session disconnects a peer that floods it with requests for hashes th
 
 Deno.test("Session serves hashes of every layer from the pieces on its disk", async () => {
   await using lab = new Lab();
-  const { meta, source } = await made(lab, "v2");
+  const { meta, source } = await TREE.make(lab, "v2");
   const { port } = await lab.seeder(meta, source);
   const peer = { infoHash: meta.infoHash, peerId: new Uint8Array(20).fill(65), fast: true, extended: true, v2: true };
   const { line } = await dial(port, peer);

@@ -142,17 +142,20 @@ function rowsOf(store: SessionStore): (string | undefined)[][] {
   return store.torrents().map(({ name, infoHash, infoHashes: { v1, v2 } }) => [name, infoHash.hex, v1?.hex, v2?.hex]);
 }
 
-Deno.test("SessionStore keeps two torrents apart that a link of an earlier run mixed up, with the info-hashes that they have", async () => {
+/** Opens a store in which an earlier run has left a link with the info-hashes of two torrents. */
+async function mixedUp(): Promise<{ world: World; v2: InfoHashV2; store: SessionStore }> {
   const world = new World();
   const v2 = new InfoHashV2(new Uint8Array(32).fill(2));
   const wrong = new FakeTorrent(1, { name: "wrong" });
   wrong.infoHashes = new InfoHashes(wrong.infoHash, v2);
-  {
-    const store = await world.open();
-    store.add(wrong);
-    await store.close();
-  }
-  const store = await world.open();
+  const before = await world.open();
+  before.add(wrong);
+  await before.close();
+  return { world, v2, store: await world.open() };
+}
+
+Deno.test("SessionStore keeps two torrents apart that a link of an earlier run mixed up, with the info-hashes that they have", async () => {
+  const { world, v2, store } = await mixedUp();
   const byV1 = new FakeTorrent(1, { name: "by v1" });
   const byV2 = new FakeTorrent(2, { name: "by v2" });
   byV2.infoHashes = new InfoHashes(null, v2);
@@ -174,16 +177,7 @@ Deno.test("SessionStore keeps two torrents apart that a link of an earlier run m
 });
 
 Deno.test("SessionStore gives a torrent a row of its own if the one of an earlier run turns out to be of another torrent", async () => {
-  const world = new World();
-  const v2 = new InfoHashV2(new Uint8Array(32).fill(2));
-  const wrong = new FakeTorrent(1, { name: "wrong" });
-  wrong.infoHashes = new InfoHashes(wrong.infoHash, v2);
-  {
-    const store = await world.open();
-    store.add(wrong);
-    await store.close();
-  }
-  const store = await world.open();
+  const { world, v2, store } = await mixedUp();
   const byV2 = new FakeTorrent(2, { name: "by v2" });
   byV2.infoHashes = new InfoHashes(null, v2);
   store.add(byV2);

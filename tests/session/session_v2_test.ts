@@ -2,34 +2,24 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { ShoalError } from "../../src/base/errors.ts";
 import { magnetOf, type Metainfo, parseMagnet, parseMetainfo, torrentFile } from "../../src/metainfo/mod.ts";
 import { denoPlatform as platform } from "../../src/platform/deno_platform.ts";
-import { createTorrent } from "../../src/session/create_torrent.ts";
 import { verify } from "../../src/session/verify_torrent.ts";
-import { noise } from "../support/payload.ts";
+import { type Made, MadeTree } from "../support/made_tree.ts";
 import { Lab } from "../support/session_lab.ts";
 import { TREE, v2 } from "../support/v2_torrents.ts";
 
 /** Files by their paths: several pieces, empty, a part of a block, whole pieces, and two blocks. */
 const LENGTHS = { "a": 200_000, "d/b": 0, "d/c": 5000, "d/\u00e9": 131_072, "e": 20_000 } as const;
+const TREE_ON_DISK = new MadeTree(LENGTHS);
 const FILES = Object.entries(LENGTHS);
 const SIZE = FILES.reduce((sum, [, length]) => sum + length, 0);
 
-/** Writes the files and makes a torrent of them. */
-async function made(lab: Lab, version: "v2" | "hybrid"): Promise<{ meta: Metainfo; source: string }> {
-  const source = lab.make("source");
-  lab.make("source/top/d");
-  for (const [path, length] of FILES) Deno.writeFileSync(`${source}/top/${path}`, noise(length, length + 1));
-  const trackers = [[lab.tracker.url]];
-  return {
-    meta: (await createTorrent(`${source}/top`, { platform, version, pieceLength: 32_768, trackers })).meta,
-    source,
-  };
+function made(lab: Lab, version: "v2" | "hybrid"): Promise<Made> {
+  return TREE_ON_DISK.make(lab, version, { trackers: [[lab.tracker.url]] });
 }
 
 /** Checks that a folder holds the files, byte by byte, and nothing else. */
 function assertFiles(folder: string): void {
-  for (const [path, length] of FILES) {
-    assertEquals(Deno.readFileSync(`${folder}/top/${path}`), noise(length, length + 1), path);
-  }
+  TREE_ON_DISK.assertIn(folder);
   assertEquals([...Deno.readDirSync(`${folder}/top`)].map(({ name }) => name).sort(), ["a", "d", "e"]);
 }
 
